@@ -1,0 +1,1 @@
+"""A run as a thing that outlives its terminal."""

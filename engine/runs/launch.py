@@ -1,0 +1,245 @@
+"""What the same command means the second time: continue, nothing to do, or a new run."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import shutil
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from engine.errors import BusyError, DiskFullError, ModelError, UsageError
+from engine.files import is_locked, os_error, sha256_of, write_atomic
+from engine.job import Job
+from engine.job_file import to_table
+from engine.project import Project, check_name
+from engine.runs.state import REQUEST, Run, RunState, runs_of, write_state
+from engine.sizes import dimensions_of, name_of
+
+MODEL_LOCK = ".lock"
+MINIMUM_FREE_BYTES = 64_000_000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Request:
+    """request.json: what the user asked for, before anything was decided."""
+
+    job: Job
+    fingerprint: str
+    data: dict[str, str]
+    """Path relative to the project and sha256 of each data file."""
+    replace: bool = False
+    """Whether the published model is replaced by one built from scratch (the old one goes to the trash)."""
+    created: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """A run that is ready to be hosted, or the reason why none is needed."""
+
+    kind: Literal["new", "continue", "finished"]
+    run: Path
+    text: str
+    """One sentence for the user."""
+
+
+def fingerprint_of(job: Job, data: dict[str, str]) -> str:
+    """Hash of everything the user controls: the job and the content of its files."""
+    body = msgspec.json.encode({"job": to_table(job), "data": data}, order="sorted")
+    return hashlib.sha256(body).hexdigest()[:32]
+
+
+def prepare(
+    project: Project, job: Job, *, force: bool = False, size_given: bool = True, always_new: bool = False
+) -> Launch:
+    """Decide between continuing, refusing, having finished already, and a new run; creates the new run's folder.
+
+    Args:
+        project: Where everything is.
+        job: As asked for.
+        force: Start over, whatever was there.
+        size_given: False when the user named no size, so that an existing model keeps its own.
+        always_new: The verbs `build` and `train`: a finished run does not count as done.
+
+    Raises:
+        DataError: a data file is missing or cannot be used.
+        UsageError: the job does not fit the model that is there.
+        BusyError: another run holds the model.
+        DiskFullError: hardly any space is left.
+    """
+    from engine.text.formats import expand
+
+    check_name(job.model.name)
+    data: dict[str, str] = {}
+    for entry in job.all_files:
+        for path in expand([entry.path], project.root):
+            data.setdefault(project.relative(path), sha256_of(path))
+    folder = project.model(job.model.name)
+    published = _published(folder)
+    job = _with_size_of(job, published, size_given=size_given)
+    fingerprint = fingerprint_of(job, data)
+    if is_locked(folder / "runs" / MODEL_LOCK):
+        raise _busy(project, job.model.name)
+    if not force and (earlier := _earlier(project, job.model.name, fingerprint, always_new=always_new)):
+        return earlier
+    if job.train.method == "build" and published and not force:
+        raise UsageError(
+            f"models/{job.model.name} exists and would be replaced.",
+            fix="Add --force to replace it (the old one goes to the trash), choose another --name, "
+            'or continue it with `forge-tui train` (method = "train").',
+        )
+    if job.train.method == "grow" and not published:
+        raise UsageError(
+            f"There is no model models/{job.model.name} to grow.", fix="Train it first, or name one that exists."
+        )
+    _check_space(project, folder)
+    run = _create(project, job, fingerprint, data, replace=bool(published) and job.train.method == "build")
+    verb = {"build": "builds", "train": "continues" if published else "builds", "grow": "grows"}[job.train.method]
+    over = " (the present one goes to the trash)" if published and job.train.method == "build" else ""
+    return Launch("new", run, f"New run {run.name} {verb} models/{job.model.name}{over}.")
+
+
+def _busy(project: Project, name: str) -> BusyError:
+    holder = next((run for run in runs_of(project, name) if run.alive), None)
+    return BusyError(
+        f"models/{name} is being trained by run {holder.id if holder else '(starting)'}.",
+        fix="Follow it with `forge-tui attach`, or stop it with `forge-tui stop`.",
+    )
+
+
+def _earlier(project: Project, name: str, fingerprint: str, *, always_new: bool) -> Launch | None:
+    """The latest run when the same job needs no new one."""
+    latest = next(iter(runs_of(project, name)), None)
+    if latest is None or latest.state.fingerprint != fingerprint:
+        return None
+    if latest.phase != "finished":
+        at = f" from step {latest.state.checkpoint_step:,}" if latest.state.checkpoint_step else ""
+        return Launch("continue", latest.folder, f"Continuing run {latest.id}{at}.")
+    if always_new or _published(project.model(name)) is None:
+        return None
+    return Launch(
+        "finished",
+        latest.folder,
+        f"models/{name} is finished: run {latest.id} had the same job and data. --force trains again.",
+    )
+
+
+def _published(folder: Path) -> Any:
+    """Architecture of the published model, or None when there is none.
+
+    Raises:
+        ModelError: there is a model that we cannot read.
+    """
+    if not os.path.lexists(folder / "config.json"):
+        stray = [p.name for p in folder.iterdir() if p.name not in ("runs",)] if folder.is_dir() else []
+        stray = [name for name in stray if not name.startswith(".")]
+        if stray:
+            raise ModelError(
+                f"This folder holds files ({stray[0][:40]}) but is no model: it has no config.json.",
+                file=folder,
+                fix="Move it away or choose another name.",
+            )
+        return None
+    from engine.model.info import read_model
+
+    return read_model(folder)
+
+
+def _with_size_of(job: Job, published: Any, *, size_given: bool) -> Job:
+    """The job with the size of the model it continues.
+
+    Raises:
+        UsageError: another size was asked for.
+    """
+    if job.train.method != "train" or published is None:
+        return job
+    present = published.architecture.dimensions
+    if present == dimensions_of(job.model.size):
+        return job
+    if size_given:
+        label = job.model.size if isinstance(job.model.size, str) else "of other dimensions"
+        raise UsageError(
+            f"models/{job.model.name} is {name_of(present)}; it cannot go on as {label}.",
+            fix='Grow it (method = "grow", or `forge-tui grow`), build a new one (--force), or choose another name.',
+        )
+    name = name_of(present)
+    return replace(job, model=replace(job.model, size=present if name == "custom" else name))
+
+
+def _check_space(project: Project, folder: Path) -> None:
+    try:
+        (folder / "runs").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise os_error(error, folder) from error
+    free = shutil.disk_usage(project.models).free
+    if free < MINIMUM_FREE_BYTES:
+        raise DiskFullError(
+            f"Only {free / 1e6:.0f} MB are free.", file=project.models, fix="Free some space, then run it again."
+        )
+
+
+def _create(project: Project, job: Job, fingerprint: str, data: dict[str, str], *, replace: bool) -> Path:
+    now = time.time()
+    run = project.runs(job.model.name) / f"{time.strftime('%Y%m%d-%H%M%S', time.localtime(now))}-{secrets.token_hex(2)}"
+    request = Request(job=job, fingerprint=fingerprint, data=data, replace=replace, created=now)
+    size = job.model.size if isinstance(job.model.size, str) else "custom"
+    state = RunState(
+        run=run.name,
+        model=job.model.name,
+        created=now,
+        updated=now,
+        fingerprint=fingerprint,
+        size=size,
+        data=tuple(data),
+        epochs=job.train.epochs + sum(stage.epochs for stage in job.stage),
+    )
+    try:
+        run.mkdir(mode=0o700)
+        (run / "control").mkdir(mode=0o700)
+        (run / "checkpoints").mkdir()
+    except OSError as error:
+        raise os_error(error, run) from error
+    write_atomic(run / REQUEST, msgspec.json.format(msgspec.json.encode(request), indent=1))
+    write_state(run, state, durable=True)
+    return run
+
+
+def read_request(run: Path) -> Request:
+    """The request of a run.
+
+    Raises:
+        ModelError: it is missing or damaged.
+    """
+    try:
+        return msgspec.json.decode((run / REQUEST).read_bytes(), type=Request)
+    except (OSError, msgspec.DecodeError) as error:
+        raise ModelError(f"The run's request cannot be read: {error}.", file=run / REQUEST) from None
+
+
+def run_project(run: Path) -> Project:
+    """The project that a run's folder lies in (models/<name>/runs/<id>)."""
+    return Project(run.resolve().parents[3])
+
+
+def find_run(project: Project, name: str | None) -> Run:
+    """A run by id, by a unique beginning of it, or by its model's name; without a name the live or newest one.
+
+    Raises:
+        UsageError: there is none, or several fit.
+    """
+    runs = runs_of(project)
+    if not runs:
+        raise UsageError("This project has no runs yet.", fix="Start one with `forge-tui --batch forge.toml`.")
+    if name is None:
+        return next((run for run in runs if run.alive), runs[0])
+    exact = [run for run in runs if run.id == name] or [run for run in runs if run.state.model == name][:1]
+    found = exact or [run for run in runs if run.id.startswith(name)]
+    if len(found) == 1:
+        return found[0]
+    shown = ", ".join(run.id for run in (found or runs)[:5])
+    raise UsageError(f'{"Several runs begin" if found else "No run begins"} with "{name[:60]}".', fix=f"Runs: {shown}.")

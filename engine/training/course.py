@@ -1,0 +1,130 @@
+"""The course of a run: its stages laid out in optimizer steps; every position is a pure function of the step."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from engine.training.schedule import Schedule
+
+if TYPE_CHECKING:
+    from engine.text.dataset import Batch, Corpus, EpochOrder
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a step lies."""
+
+    stage: int
+    """Index of the stage."""
+    epoch: int
+    """Epoch within the stage, from 0."""
+    step_in_epoch: int
+    steps_in_epoch: int
+    epochs_before: int
+    """Epochs of the stages before."""
+
+    @property
+    def epochs_done(self) -> float:
+        """Epochs of the whole run that are done after this step."""
+        return self.epochs_before + self.epoch + (self.step_in_epoch + 1) / self.steps_in_epoch
+
+    @property
+    def ends_epoch(self) -> bool:
+        """Whether this is the last step of its epoch."""
+        return self.step_in_epoch + 1 == self.steps_in_epoch
+
+
+@dataclass(slots=True)
+class CourseStage:
+    """One stage: a corpus seen a number of times under its own schedule."""
+
+    name: str
+    corpus: Corpus
+    epochs: int
+    learning_rate: float
+    rows_per_step: int
+    sequence_length: int
+    seed: int
+    warmup: float
+    prompt_weight: float
+    _order: tuple[int, EpochOrder] | None = field(default=None, init=False)
+    steps_per_epoch: int = field(default=0, init=False)
+    schedule: Schedule = field(init=False)
+
+    def __post_init__(self) -> None:
+        rows = self.order(0).rows
+        self.steps_per_epoch = max(1, math.ceil(rows / self.rows_per_step))
+        steps = self.steps_per_epoch * self.epochs
+        self.schedule = Schedule(self.learning_rate, steps, max(1, round(self.warmup * steps)))
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps of the whole stage."""
+        return self.steps_per_epoch * self.epochs
+
+    def order(self, epoch: int) -> EpochOrder:
+        """The packed rows of an epoch; the last one asked for is kept."""
+        if self._order is None or self._order[0] != epoch:
+            order = self.corpus.epoch(
+                epoch, sequence_length=self.sequence_length, seed=self.seed, prompt_weight=self.prompt_weight
+            )
+            self._order = (epoch, order)
+        return self._order[1]
+
+    def rows_of(self, epoch: int, step_in_epoch: int) -> tuple[EpochOrder, int, int]:
+        """The order of the epoch, and the first row and the number of rows of one of its steps.
+
+        Packing gives each shuffle its own number of rows; they are spread evenly over the same number of steps, so
+        that nothing is dropped and the run's length is known at its start.
+        """
+        order = self.order(epoch)
+        first = step_in_epoch * order.rows // self.steps_per_epoch
+        last = (step_in_epoch + 1) * order.rows // self.steps_per_epoch
+        return order, first, last - first
+
+
+@dataclass(slots=True)
+class Course:
+    """All stages of a run, one after the other."""
+
+    stages: list[CourseStage]
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps from start to end."""
+        return sum(stage.steps for stage in self.stages)
+
+    @property
+    def epochs(self) -> int:
+        """Epochs from start to end."""
+        return sum(stage.epochs for stage in self.stages)
+
+    def locate(self, step: int) -> Position:
+        """The position of optimizer step `step` (0-based)."""
+        epochs_before = 0
+        for index, stage in enumerate(self.stages):
+            if step < stage.steps or index == len(self.stages) - 1:
+                epoch, inner = divmod(step, stage.steps_per_epoch)
+                return Position(index, epoch, inner, stage.steps_per_epoch, epochs_before)
+            step -= stage.steps
+            epochs_before += stage.epochs
+        raise IndexError(step)
+
+    def learning_rate(self, step: int) -> float:
+        """The scheduled rate of optimizer step `step`."""
+        for index, stage in enumerate(self.stages):
+            if step < stage.steps or index == len(self.stages) - 1:
+                return stage.schedule(step)
+            step -= stage.steps
+        raise IndexError(step)
+
+    def batches(self, step: int, micro_rows: int) -> list[Batch]:
+        """The micro-batches of a step, as equal in size as can be and none larger than `micro_rows`."""
+        position = self.locate(step)
+        order, first, rows = self.stages[position.stage].rows_of(position.epoch, position.step_in_epoch)
+        pieces = max(1, math.ceil(rows / micro_rows))
+        edges = [first + piece * rows // pieces for piece in range(pieces + 1)]
+        return [order.batch(start, end - start) for start, end in itertools.pairwise(edges) if end > start]

@@ -1,0 +1,396 @@
+"""From a request to a plan: read the data, settle the tokenizer, decide every "auto", and write job.toml."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engine.errors import DataError, ForgeError, OutOfMemoryError
+from engine.estimate import checkpoint_bytes, machine_flops, machine_memory, tokens_per_second, training_memory
+from engine.events import Advice, Log, Plan, StagePlan
+from engine.files import write_atomic
+from engine.job import DataFile, Job
+from engine.job_file import dump_job, load_job, read_toml_text
+from engine.project import Project
+from engine.runs.launch import Request
+from engine.sizes import SIZES, Dimensions, dimensions_of, name_of
+from engine.training.course import Course, CourseStage
+from engine.training.devices import Placement, place
+from engine.training.recipe import Facts, Recipe, resolve
+
+if TYPE_CHECKING:
+    from engine.model.architecture import Architecture
+    from engine.model.info import ModelInfo
+    from engine.runs.channel import Reporter
+    from engine.text.dataset import Corpus
+    from engine.text.tokenizer import Tokenizer
+
+JOB = "job.toml"
+TOKENIZER = "tokenizer"
+
+
+@dataclass(slots=True)
+class Prepared:
+    """Everything that is decided before the first step."""
+
+    run: Path
+    project: Project
+    request: Request
+    job: Job
+    """With no "auto" left."""
+    recipe: Recipe
+    placement: Placement
+    tokenizer: Tokenizer
+    architecture: Architecture
+    """Of the model that is trained (after growing, if that is the method)."""
+    start: ModelInfo | None
+    """The published model that training starts from; None for a new one."""
+    course: Course
+    plan: Plan
+    conversation: bool
+    """Whether the data hold conversations, so that a prompt is a question; else it is the beginning of a text."""
+
+
+def prepare_run(run: Path, project: Project, request: Request, reporter: Reporter) -> Prepared:
+    """Settle everything about a run; the second time (on resume) the first decisions are read back from job.toml.
+
+    Raises:
+        DataError: the data cannot be used.
+        OutOfMemoryError: the model cannot fit into this machine.
+    """
+    from engine.model.info import read_model
+
+    asked = request.job
+    folder = project.model(asked.model.name)
+    start = read_model(folder) if asked.train.method != "build" and (folder / "config.json").exists() else None
+    resumed = (run / JOB).exists()
+    job = load_job(run / JOB) if resumed else asked
+    tokenizer = _tokenizer(run, project, job, start, reporter)
+    dims = (
+        dimensions_of(job.model.size)
+        if start is None or asked.train.method == "grow"
+        else start.architecture.dimensions
+    )
+    placement = place(job.train)
+    corpora = _corpora(project, job, tokenizer, reporter)
+    facts = _facts(job, corpora[0], dims, tokenizer.vocabulary, start, placement)
+    recipe = resolve(job.train, facts)
+    course = _course(job, corpora, recipe)
+    architecture = _architecture(dims, tokenizer.vocabulary, start, recipe.sequence_length)
+    settled = _settled(job, recipe, placement, tokenizer, course)
+    why = _stored_why(run) if resumed else _why(job, recipe, placement, tokenizer)
+    plan = _plan(settled, why, request, facts, recipe, placement, course, corpora, architecture)
+    _refuse_impossible(plan, facts)
+    if not resumed:
+        resolved = {
+            "steps": course.steps,
+            "parameters": plan.parameters,
+            "rows_per_step": course.stages[0].rows_per_step,
+        }
+        write_atomic(run / JOB, dump_job(settled, why, resolved).encode())
+    return Prepared(
+        run=run,
+        project=project,
+        request=request,
+        job=settled,
+        recipe=recipe,
+        placement=placement,
+        tokenizer=tokenizer,
+        architecture=architecture,
+        start=start,
+        course=course,
+        plan=plan,
+        conversation=_has_conversations(project, job),
+    )
+
+
+# ---- text
+
+
+def _tokenizer(run: Path, project: Project, job: Job, start: ModelInfo | None, reporter: Reporter) -> Tokenizer:
+    """The model's own tokenizer, the one this run has built before, or a new one."""
+    from engine.text.tokenizer import Tokenizer, suggest_vocabulary
+
+    if start is not None:
+        return Tokenizer.load(start.folder)
+    if (run / TOKENIZER / "tokenizer.json").exists():
+        return Tokenizer.load(run / TOKENIZER)
+    size = sum(path.stat().st_size for entry in job.all_files for path in _paths(project, entry))
+    asked = job.model.vocabulary
+    vocabulary = suggest_vocabulary(size)[0] if asked == "auto" else asked
+    reporter(Log(text=f"Building a tokenizer of {vocabulary:,} tokens from {size / 1e6:.2f} MB of text."))
+    tokenizer = Tokenizer.train(_texts(project, job), vocabulary)
+    if tokenizer.vocabulary < vocabulary and asked != "auto":
+        reporter(
+            Advice(
+                code="vocabulary_smaller",
+                severity="warning",
+                text=f"The text supports only {tokenizer.vocabulary:,} of the {vocabulary:,} tokens asked for.",
+                fix="Add text, or ask for fewer with model.vocabulary.",
+            )
+        )
+    temporary = run / f".{TOKENIZER}.tmp"
+    temporary.mkdir(exist_ok=True)
+    tokenizer.save(temporary)
+    temporary.rename(run / TOKENIZER)
+    return tokenizer
+
+
+def _paths(project: Project, entry: DataFile) -> list[Path]:
+    from engine.text.formats import expand
+
+    return expand([entry.path], project.root)
+
+
+def _texts(project: Project, job: Job) -> Iterator[str]:
+    from engine.text.formats import read_documents
+
+    seen: set[Path] = set()
+    for entry in job.all_files:
+        for path in _paths(project, entry):
+            if path in seen:
+                continue
+            seen.add(path)
+            for document in read_documents(path, entry.format):
+                for turn in document.turns:
+                    yield turn.text
+
+
+def _has_conversations(project: Project, job: Job) -> bool:
+    from engine.text.formats import read_documents
+
+    files = ((entry, path) for entry in job.all_files for path in _paths(project, entry))
+    return any(
+        not document.is_prose
+        for entry, path in files
+        for document in itertools.islice(read_documents(path, entry.format), 20)
+    )
+
+
+def _corpora(project: Project, job: Job, tokenizer: Tokenizer, reporter: Reporter) -> list[Corpus]:
+    from engine.text.dataset import build
+
+    corpora = []
+    groups = [("main", job.data.files), *((stage.name, stage.files) for stage in job.stage)]
+    for name, entries in groups:
+        files = [
+            replace(job.data_file(entry), path=str(path))
+            for entry in entries
+            for path in _paths(project, job.data_file(entry))
+        ]
+        corpus = build(
+            files,
+            tokenizer,
+            project.cache / "tokens",
+            validation=job.data.validation,
+            seed=job.train.seed,
+            deduplicate=job.data.deduplicate,
+        )
+        if corpus.train_tokens == 0:
+            raise DataError(
+                f"There is nothing to train on in {', '.join(Path(file.path).name for file in files)[:200]}.",
+                fix="Check the format with `forge-tui check`.",
+            )
+        for reason, count in corpus.skipped.items():
+            if count:
+                reporter(
+                    Log(
+                        level="info" if reason == "comment" else "warning",
+                        text=f"{name}: left out {count:,} x {reason}.",
+                    )
+                )
+        if job.data.validation > 0 and not corpus.validation_possible:
+            reporter(
+                Advice(
+                    code="no_validation",
+                    severity="warning",
+                    text=f"{name}: {corpus.validation_reason}",
+                    fix="Add documents, so that some can be held out; until then overfitting cannot be seen.",
+                )
+            )
+        corpora.append(corpus)
+    return corpora
+
+
+# ---- decisions
+
+
+def _facts(
+    job: Job, corpus: Corpus, dims: Dimensions, vocabulary: int, start: ModelInfo | None, placement: Placement
+) -> Facts:
+    return Facts(
+        dims=dims,
+        vocabulary=vocabulary,
+        tokens_per_epoch=corpus.train_tokens,
+        epochs=job.train.epochs,
+        median_document=corpus.median_document,
+        longest_document=corpus.max_document,
+        continuing=start is not None and job.train.method == "train",
+        device=placement.device,
+        memory=machine_memory(),
+    )
+
+
+def _course(job: Job, corpora: list[Corpus], recipe: Recipe) -> Course:
+    def stage(name: str, corpus: Corpus, epochs: int, rate: float) -> CourseStage:
+        return CourseStage(
+            name=name,
+            corpus=corpus,
+            epochs=epochs,
+            learning_rate=rate,
+            rows_per_step=recipe.batch_size * recipe.gradient_accumulation,
+            sequence_length=recipe.sequence_length,
+            seed=job.train.seed,
+            warmup=recipe.warmup,
+            prompt_weight=recipe.prompt_weight,
+        )
+
+    stages = [stage("main", corpora[0], job.train.epochs, recipe.learning_rate)]
+    for entry, corpus in zip(job.stage, corpora[1:], strict=True):
+        rate = recipe.learning_rate / 2 if entry.learning_rate == "auto" else entry.learning_rate
+        stages.append(stage(entry.name, corpus, entry.epochs, rate))
+    return Course(stages)
+
+
+def _architecture(dims: Dimensions, vocabulary: int, start: ModelInfo | None, length: int) -> Architecture:
+    from engine.model.architecture import Architecture
+
+    if start is None:
+        return Architecture.of(dims, vocabulary, length)
+    present = start.architecture
+    if dims != present.dimensions:
+        present = replace(
+            present, layers=dims.layers, dim=dims.dim, heads=dims.heads, kv_heads=dims.kv_heads, ffn=dims.ffn
+        )
+    return replace(present, context=max(present.context, length))
+
+
+def _settled(job: Job, recipe: Recipe, placement: Placement, tokenizer: Tokenizer, course: Course) -> Job:
+    train = replace(
+        job.train,
+        learning_rate=recipe.learning_rate,
+        batch_size=recipe.batch_size,
+        gradient_accumulation=recipe.gradient_accumulation,
+        sequence_length=recipe.sequence_length,
+        weight_decay=recipe.weight_decay,
+        warmup=recipe.warmup,
+        save_every=recipe.save_every,
+        prompt_weight=recipe.prompt_weight,
+        mixed_precision=placement.precision,
+        device=placement.device,
+        threads=placement.threads,
+    )
+    stages = [
+        replace(entry, learning_rate=stage.learning_rate)
+        for entry, stage in zip(job.stage, course.stages[1:], strict=True)
+    ]
+    return replace(job, model=replace(job.model, vocabulary=tokenizer.vocabulary), train=train, stage=stages)
+
+
+def _why(job: Job, recipe: Recipe, placement: Placement, tokenizer: Tokenizer) -> dict[str, str]:
+    why = dict(recipe.why)
+    why["train.mixed_precision"] = placement.why_precision
+    why["train.device"] = placement.why_device
+    why["train.threads"] = placement.why_threads
+    why["model.vocabulary"] = (
+        "as asked" if job.model.vocabulary == tokenizer.vocabulary else "from the size of the text, or the model's own"
+    )
+    for index, entry in enumerate(job.stage):
+        if entry.learning_rate == "auto":
+            why[f"stage[{index}].learning_rate"] = "half of the first stage's"
+    return why
+
+
+def _stored_why(run: Path) -> dict[str, str]:
+    import tomllib
+
+    return dict(tomllib.loads(read_toml_text(run / JOB)).get("why", {}))
+
+
+def _plan(
+    settled: Job,
+    why: dict[str, str],
+    request: Request,
+    facts: Facts,
+    recipe: Recipe,
+    placement: Placement,
+    course: Course,
+    corpora: list[Corpus],
+    architecture: Architecture,
+) -> Plan:
+    from engine.job_file import to_table
+
+    dims, vocabulary = facts.dims, facts.vocabulary
+    tokens = sum(stage.corpus.train_tokens * stage.epochs for stage in course.stages)
+    speed = tokens_per_second(dims, vocabulary, recipe.sequence_length, machine_flops(placement.threads))
+    return Plan(
+        job=to_table(settled),
+        why=why,
+        model=settled.model.name,
+        size=name_of(dims),
+        parameters=architecture.parameters(),
+        vocabulary=vocabulary,
+        documents=sum(corpus.train_documents for corpus in corpora),
+        validation_documents=sum(corpus.validation_documents for corpus in corpora),
+        tokens=sum(corpus.train_tokens for corpus in corpora),
+        text_bytes=sum(corpus.train_bytes for corpus in corpora),
+        steps=course.steps,
+        epochs=course.epochs,
+        stages=[
+            StagePlan(
+                name=stage.name,
+                epochs=stage.epochs,
+                steps=stage.steps,
+                tokens_per_epoch=stage.corpus.train_tokens,
+                documents=stage.corpus.train_documents,
+                learning_rate=stage.learning_rate,
+            )
+            for stage in course.stages
+        ],
+        device=placement.device,
+        precision=placement.precision,
+        threads=placement.threads,
+        memory_bytes=training_memory(dims, vocabulary, recipe.batch_size, recipe.sequence_length),
+        checkpoint_bytes=checkpoint_bytes(dims, vocabulary),
+        seconds=tokens / speed if placement.device == "cpu" else None,
+        fingerprint=request.fingerprint,
+    )
+
+
+def _refuse_impossible(plan: Plan, facts: Facts) -> None:
+    """Say before anything is built when even a micro-batch of one row cannot fit."""
+    if facts.device != "cpu":
+        return
+    length = int(plan.job["train"]["sequence_length"])
+    least = training_memory(facts.dims, facts.vocabulary, 1, length)
+    if least <= facts.memory.total:
+        return
+    fitting = [
+        name
+        for name, size in SIZES.items()
+        if training_memory(size.dimensions, facts.vocabulary, 1, length) < 0.85 * facts.memory.available
+    ]
+    raise OutOfMemoryError(
+        f"{plan.size} needs at least {least / 1e9:.1f} GB to train; here are {facts.memory.total / 1e9:.1f} GB.",
+        fix=f"The largest size that fits is {fitting[-1]}." if fitting else "No size fits at this sequence_length.",
+    )
+
+
+def ensure_same_steps(run: Path, course: Course) -> None:
+    """On resume: the course must be as long as it was at the start.
+
+    Raises:
+        ForgeError: it is not, so the checkpoint's position would mean something else.
+    """
+    import tomllib
+
+    recorded = tomllib.loads(read_toml_text(run / JOB)).get("resolved", {}).get("steps")
+    if recorded is not None and recorded != course.steps:
+        raise ForgeError(
+            f"This run was planned with {recorded:,} steps and would now have {course.steps:,}.",
+            file=run / JOB,
+            fix="The data cache or this program has changed: start a new run with --force.",
+        )

@@ -1,0 +1,193 @@
+"""What "auto" means: every number that a job leaves open is decided here, each with its reason in words."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from engine.estimate import MachineMemory, training_memory
+from engine.job import TrainSection
+from engine.sizes import Dimensions
+
+CLASSIC = {
+    "learning_rate": 1e-4,
+    "batch_size": 32,
+    "gradient_accumulation": 4,
+    "sequence_length": 512,
+    "save_every": 100,
+    "weight_decay": 0.1,
+    "warmup": 0.02,
+    "prompt_weight": 1.0,
+}
+"""The numbers of the training guide (and AdamW's usual decay, which it does not name)."""
+BETAS = (0.9, 0.99)
+"""AdamW: the second moment's memory is short enough for small corpora (half-life of 69 steps)."""
+FINE_TUNE_FACTOR = 0.2
+"""Peak when continuing a model: 0.1 to 0.3 of the peak of pre-training keeps what it knows (arXiv 2403.08763)."""
+FINE_TUNE_PROMPT_WEIGHT = 0.3
+"""Weight of prompt tokens in fine-tuning: 0 to 0.5 is best for short answers (arXiv 2401.13586, 2507.07817)."""
+TARGET_STEPS = 600
+"""Optimizer steps that a run should have at least, where the data allow it."""
+
+
+Number = TypeVar("Number", int, float)
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the numbers depend on."""
+
+    dims: Dimensions
+    vocabulary: int
+    tokens_per_epoch: int
+    """Training tokens of the first stage's data."""
+    epochs: int
+    median_document: int
+    """Tokens."""
+    longest_document: int
+    """Tokens."""
+    continuing: bool
+    """Whether a trained model goes on, rather than one from scratch."""
+    device: str
+    memory: MachineMemory
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Every number decided."""
+
+    learning_rate: float
+    batch_size: int
+    gradient_accumulation: int
+    sequence_length: int
+    weight_decay: float
+    warmup: float
+    save_every: int
+    prompt_weight: float
+    why: dict[str, str] = field(default_factory=dict)
+    """For each of the numbers above (as "train.learning_rate"), the reason."""
+
+
+def resolve(train: TrainSection, facts: Facts) -> Recipe:
+    """Decide every "auto" of a job, in an order in which each may build on those before."""
+    choose = _Chooser(train)
+    length = choose("sequence_length", *_sequence_length(facts))
+    rows, why_rows = _rows_per_step(facts, length)
+    accumulation_given = train.gradient_accumulation != "auto" or train.preset == "classic"
+    asked = train.gradient_accumulation if isinstance(train.gradient_accumulation, int) else None
+    share = max(1, rows // (asked or (4 if accumulation_given else 1)))
+    micro, why_micro = _fitting_rows(facts, share, length)
+    batch = choose("batch_size", micro, why_rows + why_micro)
+    accumulation = choose(
+        "gradient_accumulation",
+        max(1, round(rows / batch)),
+        "the whole step fits in memory at once" if batch >= rows else f"{rows} rows a step in pieces of {batch}",
+    )
+    rate = choose("learning_rate", *_learning_rate(facts, batch * accumulation * length))
+    steps = max(1, math.ceil(facts.tokens_per_epoch / (batch * accumulation * length))) * facts.epochs
+    decay = choose("weight_decay", *_weight_decay(facts, rate, batch * accumulation * length))
+    warmup = choose("warmup", *_warmup(steps))
+    every = choose("save_every", *_save_every(facts))
+    prompt = choose("prompt_weight", *_prompt_weight(facts))
+    return Recipe(
+        learning_rate=rate,
+        batch_size=batch,
+        gradient_accumulation=accumulation,
+        sequence_length=length,
+        weight_decay=decay,
+        warmup=warmup,
+        save_every=every,
+        prompt_weight=prompt,
+        why=choose.why,
+    )
+
+
+class _Chooser:
+    """Takes the user's number where there is one, the classic one where the preset says so, else ours."""
+
+    def __init__(self, train: TrainSection) -> None:
+        self._train = train
+        self.why: dict[str, str] = {}
+
+    def __call__(self, key: str, ours: Number, reason: str) -> Number:
+        given = getattr(self._train, key)
+        if given != "auto":
+            self.why[f"train.{key}"] = "as asked"
+            return type(ours)(given)
+        if self._train.preset == "classic":
+            self.why[f"train.{key}"] = "the training guide's number (preset classic)"
+            return type(ours)(CLASSIC[key])
+        self.why[f"train.{key}"] = reason
+        return ours
+
+
+def _sequence_length(facts: Facts) -> tuple[int, str]:
+    wanted = max(facts.median_document * 2, min(facts.longest_document, 256))
+    length = min(512, max(128, 2 ** math.ceil(math.log2(max(2, wanted)))))
+    return length, f"documents have {facts.median_document} tokens in the middle, {facts.longest_document} at most"
+
+
+def _rows_per_step(facts: Facts, length: int) -> tuple[int, str]:
+    """Small steps learn more from each token until the device idles (arXiv 2507.07101)."""
+    most = 65536 if facts.device != "cpu" else 4096
+    least = 1024 if facts.device == "cpu" else 4096
+    wanted = facts.tokens_per_epoch * facts.epochs / TARGET_STEPS
+    tokens = min(most, max(least, 2 ** round(math.log2(max(2.0, wanted)))))
+    rows = max(1, tokens // length)
+    return rows, f"about {rows * length:,} tokens a step: at least {TARGET_STEPS} steps, small steps learn more a token"
+
+
+def _fitting_rows(facts: Facts, rows: int, length: int) -> tuple[int, str]:
+    """The largest micro-batch, halving from `rows`, whose peak stays below 85 % of what is free."""
+    if facts.device != "cpu":
+        return rows, ""
+    budget = 0.85 * facts.memory.available
+    micro = rows
+    while micro > 1 and training_memory(facts.dims, facts.vocabulary, micro, length) > budget:
+        micro //= 2
+    return micro, "" if micro == rows else f"; halved to {micro} so that it fits in {budget / 1e9:.1f} GB"
+
+
+def _learning_rate(facts: Facts, tokens_per_step: int) -> tuple[float, str]:
+    """3e-3 at width 128 and 4,096 tokens a step was best on real text; it falls as 1/width (muP) and as sqrt(batch)."""
+    rate = 3e-3 * (128 / facts.dims.dim) * math.sqrt(tokens_per_step / 4096)
+    rate = min(5e-3, max(1e-4, rate))
+    reason = f"3e-3 at width 128 and 4,096 tokens a step, scaled to width {facts.dims.dim} and {tokens_per_step:,}"
+    if facts.continuing:
+        return _round(
+            rate * FINE_TUNE_FACTOR
+        ), f"a fifth of the rate from scratch ({_round(rate):g}), to keep what it knows"
+    return _round(rate), reason
+
+
+def _weight_decay(facts: Facts, rate: float, tokens_per_step: int) -> tuple[float, str]:
+    """Strong when data are repeated: the averaging time of the weights is held near two epochs (arXiv 2509.14786)."""
+    if facts.continuing:
+        return 0.0, "none while continuing: decay pulls towards zero, which forgets"
+    if facts.epochs <= 2:
+        return 0.1, "the usual one: the data are hardly repeated"
+    decay = tokens_per_step / (rate * max(1, facts.tokens_per_epoch) * 2.0)
+    decay = min(1.0, max(0.1, decay))
+    return _round(decay), f"strong, as the data are seen {facts.epochs} times: weights average over about two epochs"
+
+
+def _warmup(steps: int) -> tuple[float, str]:
+    share = min(0.2, max(0.02, 20 / max(1, steps)))
+    return round(share, 4), f"{max(1, round(share * steps))} steps: 2 % of the run, at least 20"
+
+
+def _save_every(facts: Facts) -> tuple[int, str]:
+    every = max(1, math.ceil(facts.epochs / 10))
+    return every, "ten times in the run (and by the clock, see save_minutes)"
+
+
+def _prompt_weight(facts: Facts) -> tuple[float, str]:
+    if facts.continuing:
+        return FINE_TUNE_PROMPT_WEIGHT, "continuing: mostly the answers, a little the questions"
+    return 1.0, "from scratch: questions are text to learn from, too"
+
+
+def _round(value: float) -> float:
+    """Three significant digits: what is shown is what is used."""
+    return float(f"{value:.3g}")

@@ -1,0 +1,1 @@
+"""Everything that is a screen or a command. Nothing in here imports torch."""

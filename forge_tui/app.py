@@ -1,0 +1,457 @@
+"""The app: screens, keys, themes, and the one run that is watched. All knowledge of training is in `engine`."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+from rich.text import Text
+from textual.app import App
+from textual.binding import Binding
+from textual.command import Provider
+from textual.notifications import SeverityLevel
+from textual.screen import Screen
+
+from engine.errors import ForgeError
+from engine.files import is_locked
+from engine.project import Project
+from engine.runs.launch import MODEL_LOCK
+from engine.runs.state import runs_of
+from forge_tui import figures, terminal
+from forge_tui.background import Background, Finished
+from forge_tui.glyphs import ASCII, UNICODE, Glyphs
+from forge_tui.keys import bindings
+from forge_tui.palette import Palette, palette_of
+from forge_tui.phase import phase_text
+from forge_tui.run_view import RunView
+from forge_tui.screens import BY_NAME
+from forge_tui.screens.base import ForgeScreen
+from forge_tui.screens.modal import ForgeModal
+from forge_tui.settings import Settings, crash_file, load_keymap, load_settings, remember, save_settings
+from forge_tui.terminal import Capabilities, OutputGuard, SignalExit
+from forge_tui.text import join, one_line, plain, sanitize
+from forge_tui.themes import CONSOLE, THEMES
+from forge_tui.widgets.status_bar import StatusBar
+from forge_tui.workspace import Workspace
+
+TICK_SECONDS = 0.5
+"""How often the watched run is looked at: the bound on redraws as well."""
+
+
+def _commands() -> type[Provider]:
+    from forge_tui.commands import ForgeCommands
+
+    return ForgeCommands
+
+
+class ForgeApp(App[None]):
+    """forge-tui on the whole terminal."""
+
+    CSS_PATH = "app.tcss"
+    TITLE = "forge-tui"
+    BINDINGS = bindings("app")
+    COMMANDS = {_commands}  # noqa: RUF012 - Textual's own attribute
+    MODES = {name: entry.make for name, entry in BY_NAME.items()}  # noqa: RUF012 - Textual's own attribute
+    HORIZONTAL_BREAKPOINTS = [(0, "-w-tiny"), (60, "-w-narrow"), (80, "-w-normal"), (110, "-w-wide")]  # noqa: RUF012
+    VERTICAL_BREAKPOINTS = [(0, "-h-tiny"), (16, "-h-low"), (24, "-h-normal"), (34, "-h-tall")]  # noqa: RUF012
+    ENABLE_COMMAND_PALETTE = True
+    NOTIFICATION_TIMEOUT = 6
+
+    def __init__(
+        self,
+        project: Project | None,
+        *,
+        theme: str | None = None,
+        capabilities: Capabilities | None = None,
+        settings: Settings | None = None,
+        start: str | None = None,
+        run: Path | None = None,
+        guard: OutputGuard | None = None,
+    ) -> None:
+        self.capabilities = capabilities or Capabilities()
+        super().__init__(ansi_color=None if self.capabilities.colors else True)
+        self.animation_level = "none"
+        self.settings = settings or Settings()
+        self.glyphs: Glyphs = ASCII if self.capabilities.ascii_only else UNICODE
+        self.workspace = None if project is None else Workspace(project)
+        self.view: RunView | None = None
+        self.overlays: list[RunView] = []
+        """Runs whose curves are drawn beside the watched one's."""
+        self.background = Background(self)
+        self.user_keys: dict[str, str] = {}
+        self.started = time.monotonic()
+        self._visited: list[str] = []
+        self._start = start
+        self._start_run = run
+        self._guard = guard
+        self._farewell = ""
+        self._palette: tuple[str, Palette] | None = None
+        for own in THEMES.values():
+            self.register_theme(own)
+        self.theme = self._first_theme(theme)
+
+    # ---- looks
+
+    def _first_theme(self, wanted: str | None) -> str:
+        if not self.capabilities.colors or self.capabilities.sixteen:
+            return CONSOLE
+        for name in (wanted, self.settings.theme):
+            if name in THEMES:
+                return name
+        return self.capabilities.default_theme
+
+    @property
+    def theme_names(self) -> list[str]:
+        """The themes that this terminal can show."""
+        return [CONSOLE] if not self.capabilities.colors or self.capabilities.sixteen else list(THEMES)
+
+    @property
+    def palette(self) -> Palette:
+        """Styles of the current theme for our own drawing."""
+        if self._palette is None or self._palette[0] != self.theme:
+            variables = self.theme_variables or self.get_css_variables()
+            self._palette = (self.theme, palette_of(variables, ansi=self.current_theme.ansi))
+        return self._palette[1]
+
+    def choose_theme(self, name: str) -> None:
+        """Switch to a theme and remember it."""
+        if name not in self.theme_names:
+            return
+        self.theme = name
+        self.remember_settings(theme=name)
+
+    def action_next_theme(self) -> None:
+        """Switch to the next theme."""
+        names = self.theme_names
+        if len(names) == 1:
+            self.notify("This terminal shows one theme: its own 16 colours." if self.capabilities.colors
+                        else "NO_COLOR is set: there is one theme.")  # fmt: skip
+            return
+        self.choose_theme(names[(names.index(self.theme) + 1) % len(names)] if self.theme in names else names[0])
+        self.notify(f"Theme: {self.theme}", timeout=2)
+
+    def remember_settings(self, **changes: Any) -> None:
+        """Change and save settings."""
+        self.settings = replace(self.settings, **changes)
+        self._save_settings()
+
+    def remember_answer(self, name: str, answer: str) -> None:
+        """Remember something small, such as the last prompt."""
+        self.settings = remember(self.settings, name, answer)
+        self._save_settings()
+
+    def _save_settings(self) -> None:
+        settings = self.settings
+        self.background.start(lambda: save_settings(settings), group="settings")
+
+    # ---- beginning and end
+
+    async def on_mount(self) -> None:
+        """Show the first screen; everything slow comes after it."""
+        self.theme_changed_signal.subscribe(self, lambda theme: self._theme_changed())
+        await self.switch_mode(self._first_screen())
+        self.set_interval(TICK_SECONDS, self._tick)
+        self.call_after_refresh(self._after_first_paint)
+
+    def _first_screen(self) -> str:
+        wanted = self._start if self._start in BY_NAME else None
+        if wanted is None and (self._start_run is not None or self.project is None or self._training_models()):
+            wanted = "train"
+        return wanted or next(iter(BY_NAME))
+
+    def _after_first_paint(self) -> None:
+        self.background.start(load_keymap, self._use_keymap)
+        if self.project is None:
+            return
+        if self._start_run is not None:
+            self.follow(self._start_run)
+        elif self._training_models():
+            self.follow_live()
+
+    def _training_models(self) -> list[str]:
+        """Models that some process trains right now: one lock a model, so this is cheap."""
+        if self.project is None:
+            return []
+        try:
+            return [path.parents[1].name for path in self.project.models.glob(f"*/runs/{MODEL_LOCK}") if is_locked(path)]
+        except OSError:
+            return []
+
+    def _use_keymap(self, found: tuple[dict[str, str], list[str]]) -> None:
+        self.user_keys, problems = found
+        if self.user_keys:
+            self.set_keymap(self.user_keys)
+        if problems:
+            self.notify("\n".join(problems[:5]), title="keys.toml", severity="warning", timeout=15)
+
+    def _theme_changed(self) -> None:
+        self._palette = None
+        for screen in self.screen_stack:
+            screen.refresh(layout=True)
+            for widget in screen.query("*"):
+                widget.refresh()
+        if isinstance(self.screen, ForgeScreen):
+            self.screen.arrived()
+
+    async def action_quit(self) -> None:
+        """Leave; runs go on, and the terminal is told so."""
+        self.leave(0)
+
+    def leave(self, code: int) -> None:
+        """End the app with an exit code. May be called from a signal handler."""
+        view = self.view
+        if view is not None and view.run.alive:
+            self._farewell = f"{view.run.state.model} goes on training (run {view.run.id}). Watch it: forge-tui attach"
+        self.exit(return_code=code)
+
+    @property
+    def farewell(self) -> str:
+        """What the shell shows after the app has left."""
+        return sanitize(self._farewell)
+
+    def action_help_quit(self) -> None:
+        """ctrl+c: nothing is lost by it."""
+        self.notify("Press q to leave the app. Runs go on.", timeout=3)
+
+    @contextlib.contextmanager
+    def suspend(self) -> Iterator[None]:
+        """Give the terminal, with its real descriptors, to another program such as an editor."""
+        with super().suspend(), self._guard.lifted() if self._guard else contextlib.nullcontext():
+            yield
+
+    def _on_resume(self) -> None:
+        self.refresh(layout=True)
+
+    def _fatal_error(self) -> None:
+        """Write the traceback to the log instead of the terminal: it holds paths and data."""
+        path = crash_file()
+        with contextlib.suppress(OSError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("a", encoding="utf-8", errors="replace") as stream:
+                stream.write(f"---- {time.strftime('%Y-%m-%d %H:%M:%S')}\n{traceback.format_exc()}\n")
+        kind = sys.exc_info()[0]
+        self._farewell = (
+            f"forge-tui met an unexpected error ({kind.__name__ if kind else 'unknown'}) and had to leave. "
+            f"Runs go on. The traceback is in {path}"
+        )
+        self._close_messages_no_wait()
+
+    # ---- screens
+
+    def show_screen(self, name: str) -> None:
+        """Go to a screen of the main row."""
+        if name in BY_NAME and name != self.current_mode:
+            self.switch_mode(name)
+
+    def action_show(self, name: str) -> None:
+        """Key 1 to 6."""
+        self.show_screen(name)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Keys of screens that do not exist do nothing."""
+        return not (action == "show" and parameters and parameters[0] not in BY_NAME)
+
+    def visited(self, screen: ForgeScreen) -> None:
+        """A screen of the main row is shown: remember the way back."""
+        if not self._visited or self._visited[-1] != self.current_mode:
+            self._visited = [*self._visited[-19:], self.current_mode]
+
+    def action_back(self) -> None:
+        """esc: the innermost thing, then the screen before; never the app."""
+        screen = self.screen
+        if isinstance(screen, ForgeScreen):
+            if screen.go_back():
+                return
+            if len(self._visited) > 1:
+                self._visited.pop()
+                self.show_screen(self._visited[-1])
+
+    def action_help(self) -> None:
+        """The keys that work here."""
+        screen = self.screen
+        if isinstance(screen, ForgeModal):
+            return
+        from forge_tui.screens.help import HelpScreen
+
+        scopes = screen.HELP_SCOPES if isinstance(screen, ForgeScreen) else ()
+        self.push_screen(HelpScreen((*scopes, "app")))
+
+    def label_of(self, identity: str, default: str) -> str:
+        """What the bottom line says for a key now; screens may say it better (`resume` for `pause`)."""
+        labels: Callable[[str], str | None] | None = getattr(self.screen, "label_of", None)
+        return (labels(identity) if labels else None) or default
+
+    # ---- words to the user
+
+    def notify(
+        self,
+        message: str,
+        *,
+        title: str = "",
+        severity: SeverityLevel = "information",
+        timeout: float | None = None,
+        markup: bool = False,
+    ) -> None:
+        """A toast. Whatever the text holds, it is shown as it is: there is no markup."""
+        super().notify(
+            sanitize(message, 400), title=one_line(title), severity=severity, timeout=timeout, markup=False
+        )
+
+    def show_error(self, error: ForgeError) -> None:
+        """An error that the user can act on, as a toast: what happened, where, and what to do."""
+        where = f"{error.where}: " if error.where else ""
+        self.notify(f"{where}{error.text}\n{error.fix}".strip(), severity="error", timeout=12)
+
+    def unexpected(self, error: Exception) -> None:
+        """An error that is ours: into the log, with a word to the user."""
+        path = crash_file()
+        with contextlib.suppress(OSError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("a", encoding="utf-8", errors="replace") as stream:
+                stream.write(f"---- {time.strftime('%Y-%m-%d %H:%M:%S')}\n{''.join(traceback.format_exception(error))}\n")
+        self.notify(f"{type(error).__name__}: {error}\nThe traceback is in {path}", severity="error", timeout=15)
+
+    def on_finished(self, message: Finished) -> None:
+        """Background work has a result."""
+        message.rest()
+
+    # ---- the project and its run
+
+    @property
+    def project(self) -> Project | None:
+        """The project, or None in a folder that has none."""
+        return self.workspace.project if self.workspace else None
+
+    def open_project(self, project: Project) -> None:
+        """Work on another project from now on."""
+        self.unfollow()
+        self.workspace = Workspace(project)
+        self._redraw_head()
+
+    def follow(self, folder: Path, then: Callable[[], None] | None = None) -> None:
+        """Watch a run, live or past."""
+        self.background.start(lambda: RunView.open(folder), lambda view: self._follow(view, then), group="follow")
+
+    def _follow(self, view: RunView, then: Callable[[], None] | None) -> None:
+        self.unfollow()
+        self.overlays = [other for other in self.overlays if other.folder != view.folder]
+        self.view = view
+        self._redraw_head()
+        if isinstance(self.screen, ForgeScreen):
+            self.screen.arrived()
+        if then is not None:
+            then()
+
+    def follow_live(self) -> None:
+        """Watch the run that is training in this project, if there is one."""
+        project = self.project
+        if project is None:
+            return
+
+        def find() -> Path | None:
+            return next((run.folder for run in runs_of(project) if run.alive), None)
+
+        self.background.start(find, lambda folder: self.follow(folder) if folder else None, group="follow")
+
+    def unfollow(self) -> None:
+        """Stop watching; the run goes on."""
+        if self.view is not None:
+            self.view.close()
+            self.view = None
+            self._redraw_head()
+
+    def _tick(self) -> None:
+        view = self.view
+        if view is None:
+            return
+        changes = view.poll()
+        if changes.phase:
+            self._redraw_head()
+            self.refresh_bindings()
+        screen = self.screen_stack[0]
+        if changes and isinstance(screen, ForgeScreen):
+            screen.run_changed(changes)
+
+    def look_again(self) -> None:
+        """Read the watched run's state at once."""
+        if self.view is not None:
+            self.view.refresh()
+            self._redraw_head()
+
+    def _redraw_head(self) -> None:
+        with contextlib.suppress(IndexError):
+            for bar in self.screen_stack[0].query(StatusBar):
+                bar.refresh()
+
+    def headline(self) -> tuple[Text, Text]:
+        """The head's first line: model, size, parameters, device; and the state of the watched run."""
+        palette, dot = self.palette, f" {self.glyphs.separator} "
+        if self.view is not None:
+            state, plan = self.view.run.state, self.view.digest.plan
+            size = " ".join(filter(None, [state.size, figures.count(state.parameters) if state.parameters else ""]))
+            device = ""
+            if plan is not None:
+                device = f"{plan.device} x{plan.threads}" if plan.device == "cpu" else plan.device
+            parts = [part for part in (size, device) if part]
+            left = join(plain(state.model, palette.strong), *(plain(part, palette.quiet) for part in parts), gap=dot)
+            return left, phase_text(self.view.phase, self.glyphs, palette, code=state.code)
+        if self.workspace is None:
+            return plain("no project", palette.quiet), Text(end="")
+        job = self.workspace.job_or_none()
+        if job is None:
+            return plain(self.workspace.project.root.name, palette.quiet), Text(end="")
+        size = job.model.size if isinstance(job.model.size, str) else "custom size"
+        return join(plain(job.model.name, palette.strong), plain(size, palette.quiet), gap=dot), Text(end="")
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterator[Any]:
+        """None of Textual's: the palette's commands are in `forge_tui.commands`."""
+        yield from ()
+
+
+def run_app(
+    project: Project | None,
+    *,
+    theme: str | None = None,
+    ascii_only: bool | None = None,
+    mouse: bool | None = None,
+    start: str | None = None,
+    run: Path | None = None,
+) -> int:
+    """Run the app on this terminal until the user leaves; returns the exit code.
+
+    Args:
+        project: What to work on; None offers to make one.
+        theme: Name of a theme; None: the remembered one, else one that suits the terminal.
+        ascii_only: Draw with ASCII characters; None: as the terminal needs.
+        mouse: Listen to the mouse; None: yes, but not over SSH.
+        start: Screen to begin with ("data", "train", ...).
+        run: Folder of a run to watch.
+    """
+    reason = terminal.refusal()
+    if reason is not None:
+        print(reason, file=sys.stderr)
+        return 2
+    found = terminal.capabilities(os.environ)
+    if ascii_only is not None:
+        found = replace(found, ascii_only=ascii_only)
+    if not os.environ.get("NO_COLOR"):
+        os.environ.pop("NO_COLOR", None)
+    if theme is not None and theme not in THEMES:
+        print(f'There is no theme "{one_line(theme, 40)}". Themes: {", ".join(THEMES)}.', file=sys.stderr)
+        return 2
+    with OutputGuard(crash_file()) as guard:
+        app = ForgeApp(
+            project, theme=theme, capabilities=found, settings=load_settings(), start=start, run=run, guard=guard
+        )
+        with SignalExit(app.leave):
+            app.run(mouse=found.mouse if mouse is None else mouse)
+    if app.farewell:
+        print(app.farewell, file=sys.stderr)
+    return app.return_code or 0

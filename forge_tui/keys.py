@@ -1,0 +1,273 @@
+"""Every key of the app, in one place: the screens bind from here, the help and docs/keys.md are written from here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from textual.binding import Binding
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One thing that a key does."""
+
+    id: str
+    """`scope.name`; what a user's keys.toml says."""
+    keys: str
+    """Textual key names with commas between alternatives, the one that is shown first."""
+    action: str
+    """Textual action, such as `pause` or `show('train')`."""
+    label: str
+    """One or two words for the bottom line."""
+    help: str
+    """A sentence for the help and the documentation."""
+    hint: bool = True
+    """Whether the bottom line shows it."""
+    priority: bool = False
+    """Whether it works before the focused widget sees the key (also inside a text field)."""
+
+    @property
+    def scope(self) -> str:
+        """Where it works."""
+        return self.id.partition(".")[0]
+
+
+SCOPES: dict[str, str] = {
+    "app": "Everywhere",
+    "train": "Train",
+    "runs": "Runs",
+    "chart": "Loss chart",
+    "log": "Log",
+    "list": "Lists",
+    "modal": "Dialogs",
+    "confirm": "Questions",
+    "ask": "Text fields in dialogs",
+    "help": "This list",
+    "start": "First start",
+}
+"""Scope to its title, in the order of the documentation."""
+
+KEYS: tuple[Key, ...] = (
+    Key("app.data", "1", "show('data')", "data", "Go to Data", hint=False),
+    Key("app.models", "2", "show('models')", "models", "Go to Models", hint=False),
+    Key("app.train", "3", "show('train')", "train", "Go to Train", hint=False),
+    Key("app.manager", "4", "show('manager')", "manager", "Go to Manager", hint=False),
+    Key("app.chat", "5", "show('chat')", "chat", "Go to Chat", hint=False),
+    Key("app.runs", "6", "show('runs')", "runs", "Go to Runs", hint=False),
+    Key("app.help", "question_mark", "help", "all keys", "Show the keys that work here", hint=False),
+    Key("app.help_always", "f1", "help", "all keys", "The same, also while typing", hint=False, priority=True),
+    Key("app.palette", "ctrl+p", "command_palette", "commands", "Find any command by name", hint=False, priority=True),
+    Key("app.next_pane", "tab", "focus_next", "next pane", "Go to the next pane or field", hint=False),
+    Key("app.previous_pane", "shift+tab", "focus_previous", "previous pane", "Go to the previous one", hint=False),
+    Key("app.back", "escape", "back", "back", "Close the innermost thing, or go back; never quits", hint=False),
+    Key("app.theme", "ctrl+t", "next_theme", "theme", "Next theme; the choice is remembered", hint=False),
+    Key(
+        "app.suspend", "ctrl+z", "suspend_process", "suspend", "Back to the shell until `fg`", hint=False, priority=True
+    ),
+    Key("app.quit", "q", "quit", "quit", "Leave the app; runs go on", hint=False),
+    Key("app.quit_always", "ctrl+q", "quit", "quit", "The same, also while typing", hint=False, priority=True),
+    Key("train.next", "enter", "next", "next", "What the end or the beginning of a run offers: start, continue, again"),
+    Key("train.pause", "p", "pause", "pause", "Pause the run, or go on (memory stays in use while it rests)"),
+    Key("train.stop", "s", "stop", "stop", "Finish the step, save, and stop; while it does so: stop now"),
+    Key("train.save", "c", "save", "save", "Save a checkpoint now"),
+    Key("train.rate", "r", "rate", "rate", "Set the learning rate"),
+    Key("train.sample", "t", "sample", "sample", "Have the model answer a prompt now"),
+    Key("train.overlay", "o", "overlay", "overlay", "Draw the curves of other runs beside this one"),
+    Key("train.view", "v", "view", "view", "Next view of the lower pane: log, samples, plan"),
+    Key("train.fix", "f", "fix", "fix", "Do what the newest advice says", hint=False),
+    Key("train.why", "F", "why", "why", "Read all advice of this run", hint=False),
+    Key(
+        "train.stop_now",
+        "S",
+        "stop_now",
+        "stop now",
+        "End the run at once; goes back to the last checkpoint",
+        hint=False,
+    ),
+    Key(
+        "train.detach", "d", "detach", "leave run", "Stop watching this run (it goes on) and show all runs", hint=False
+    ),
+    Key(
+        "train.again",
+        "n",
+        "again",
+        "new run",
+        "Start a new run of forge.toml, even if it has finished already",
+        hint=False,
+    ),
+    Key(
+        "train.maximise",
+        "m",
+        "maximise",
+        "one pane",
+        "Give the focused pane the whole screen; esc gives it back",
+        hint=False,
+    ),
+    Key("chart.zoom", "z", "zoom", "zoom", "Zoom: all, the last half, quarter, tenth, twentieth"),
+    Key("chart.closer", "plus,equals_sign", "closer", "closer", "Zoom in", hint=False),
+    Key("chart.wider", "minus", "wider", "wider", "Zoom out", hint=False),
+    Key("chart.earlier", "left,h", "earlier", "earlier", "Move to earlier steps when zoomed in", hint=False),
+    Key("chart.later", "right,l", "later", "later", "Move to later steps when zoomed in", hint=False),
+    Key("chart.scale", "y", "scale", "log scale", "Linear or logarithmic", hint=False),
+    Key("chart.unit", "u", "unit", "unit", "Loss in nats per token, or bits per byte", hint=False),
+    Key("chart.smooth", "e", "smooth", "smoothing", "Even the training curve out: off, some, much", hint=False),
+    Key("chart.axis", "x", "axis", "axis", "Count epochs or steps along the bottom", hint=False),
+    Key("log.search", "slash", "search", "search", "Show only the lines that contain a text; esc shows all"),
+    Key("log.level", "L", "level", "level", "Everything, news without progress, warnings, errors", hint=False),
+    Key("log.down", "j,down", "scroll_down", "down", "One line down", hint=False),
+    Key("log.up", "k,up", "scroll_up", "up", "One line up; following stops", hint=False),
+    Key("log.page_down", "ctrl+d,pagedown", "page_down", "page down", "One page down", hint=False),
+    Key("log.page_up", "ctrl+u,pageup", "page_up", "page up", "One page up; following stops", hint=False),
+    Key("log.top", "g,home", "scroll_home", "top", "To the first line", hint=False),
+    Key("log.bottom", "G,end", "follow", "follow", "To the newest line, and follow again", hint=False),
+    Key("list.down", "j,down", "cursor_down", "down", "Next entry", hint=False),
+    Key("list.up", "k,up", "cursor_up", "up", "Previous entry", hint=False),
+    Key("list.page_down", "ctrl+d,pagedown", "page_down", "page down", "One page down", hint=False),
+    Key("list.page_up", "ctrl+u,pageup", "page_up", "page up", "One page up", hint=False),
+    Key("list.top", "g,home", "first", "first", "First entry", hint=False),
+    Key("list.bottom", "G,end", "last", "last", "Last entry", hint=False),
+    Key("list.filter", "slash", "filter", "filter", "Show only the entries that contain a text; esc shows all"),
+    Key("runs.attach", "enter", "attach", "attach", "Watch this run on the Train screen"),
+    Key("runs.stop", "s", "stop", "stop", "Finish the step, save, and stop"),
+    Key("runs.continue", "c", "continue_run", "continue", "Go on with a stopped, failed or interrupted run"),
+    Key("runs.overlay", "o", "overlay", "overlay", "Draw this run's curve beside the one that is watched"),
+    Key("runs.delete", "D,delete", "delete", "delete", "Move the run to the trash"),
+    Key("runs.undo", "U", "undo", "undo", "Bring the run back that was deleted last", hint=False),
+    Key("modal.close", "escape", "close", "close", "Close without doing anything"),
+    Key("confirm.yes", "y", "yes", "yes", "Do it"),
+    Key("confirm.no", "n,q", "close", "no", "Do not"),
+    Key("confirm.other", "tab,left,right,h,l,j,k,up,down", "other", "other", "The other button", hint=False),
+    Key("confirm.press", "enter,space", "press", "press", "Press the marked button", hint=False),
+    Key("help.close", "q,question_mark,f1", "close", "close", "Close the list", hint=False),
+    Key("help.down", "j,down", "down", "down", "One line down"),
+    Key("help.up", "k,up", "up", "up", "One line up"),
+    Key("help.page_down", "ctrl+d,pagedown,space", "page_down", "page down", "One page down", hint=False),
+    Key("help.page_up", "ctrl+u,pageup", "page_up", "page up", "One page up", hint=False),
+    Key("ask.accept", "enter", "accept", "accept", "Accept what is typed", hint=False),
+    Key("start.make", "enter,y", "make", "make a project", "Make a project in this folder"),
+)
+
+BY_ID: dict[str, Key] = {key.id: key for key in KEYS}
+ORDER: dict[str, int] = {key.id: index for index, key in enumerate(KEYS)}
+
+_SHOWN = {
+    "question_mark": "?", "slash": "/", "escape": "esc", "enter": "enter", "pagedown": "pgdn", "pageup": "pgup",
+    "plus": "+", "minus": "-", "equals_sign": "=", "left": "left", "right": "right", "delete": "del",
+    "full_stop": ".", "comma": ",", "underscore": "_", "left_square_bracket": "[", "right_square_bracket": "]",
+}  # fmt: skip
+
+
+def bindings(*scopes: str) -> list[Binding]:
+    """Textual bindings for the `BINDINGS` of a screen or widget, from the registry."""
+    wanted = [key for scope in scopes for key in KEYS if key.scope == scope]
+    if not wanted:
+        raise ValueError(f"no keys in {scopes}")
+    return [
+        Binding(key.keys, key.action, key.label, show=key.hint, priority=key.priority, tooltip=key.help, id=key.id)
+        for key in wanted
+    ]
+
+
+def shown(key: str) -> str:
+    """A Textual key name as people write it: `^p`, `?`, `pgdn`."""
+    if key.startswith("ctrl+"):
+        return "^" + shown(key.removeprefix("ctrl+"))
+    if key.startswith("shift+"):
+        return "shift+" + shown(key.removeprefix("shift+"))
+    return _SHOWN.get(key, key)
+
+
+def shown_all(keys: str) -> str:
+    """Alternatives as people write them: `j down`."""
+    return " ".join(shown(key.strip()) for key in keys.split(","))
+
+
+def keys_of(identity: str, keymap: Mapping[str, str]) -> str:
+    """The keys of an id, a user's own choice included."""
+    return keymap.get(identity, BY_ID[identity].keys)
+
+
+def check_keymap(wanted: Mapping[str, object]) -> tuple[dict[str, str], list[str]]:
+    """A user's `[keys]` table as a Textual keymap, and what is wrong with it in sentences.
+
+    Entries that are wrong are left out: a typing error never locks anybody out of the app.
+    """
+    from difflib import get_close_matches
+
+    keymap: dict[str, str] = {}
+    problems: list[str] = []
+    for identity, value in wanted.items():
+        keys = [value] if isinstance(value, str) else value
+        if identity not in BY_ID:
+            near = get_close_matches(identity, BY_ID, n=1)
+            problems.append(f'"{identity}" is no key id.' + (f' Did you mean "{near[0]}"?' if near else ""))
+        elif not isinstance(keys, list) or not keys or not all(isinstance(key, str) and key.strip() for key in keys):
+            problems.append(f'"{identity}" needs a key, or a list of keys.')
+        else:
+            keymap[identity] = ",".join(_textual_name(key.strip()) for key in keys)
+    for first, second, key in _clashes(keymap):
+        problems.append(f'"{key}" is both {first} and {second}; {second} keeps its own key.')
+        keymap.pop(second, None)
+    return keymap, problems
+
+
+def _textual_name(key: str) -> str:
+    """`?` or `^p` as Textual calls them."""
+    if len(key) == 2 and key[0] == "^":
+        return "ctrl+" + key[1].lower()
+    names = {shown_name: name for name, shown_name in _SHOWN.items() if len(shown_name) == 1}
+    return names.get(key, key)
+
+
+def _clashes(keymap: Mapping[str, str]) -> Iterable[tuple[str, str, str]]:
+    """Pairs of ids in the same scope that a user's choice gave the same key."""
+    for scope in SCOPES:
+        owner: dict[str, str] = {}
+        members = [key for key in KEYS if key.scope == scope]
+        for key in sorted(members, key=lambda member: member.id in keymap):
+            for name in keys_of(key.id, keymap).split(","):
+                if name in owner and (key.id in keymap or owner[name] in keymap):
+                    yield owner[name], key.id, shown(name)
+                owner.setdefault(name, key.id)
+
+
+def document() -> str:
+    """docs/keys.md."""
+    lines = [
+        "# Keys",
+        "",
+        "Written by `python -m forge_tui.keys` from the registry that the app itself uses; do not edit by hand.",
+        "",
+        "Any key can be changed in `keys.toml` in the user's configuration folder",
+        "(`~/.config/forge-tui/keys.toml` on Linux), by its id:",
+        "",
+        "```toml",
+        "[keys]",
+        '"train.pause" = "space"',
+        '"app.quit" = ["q", "ctrl+x"]',
+        "```",
+        "",
+        "A mistake in that file is reported when the app starts, and the key keeps its default.",
+        "",
+    ]
+    for scope, title in SCOPES.items():
+        members = [key for key in KEYS if key.scope == scope]
+        if not members:
+            continue
+        lines += [f"## {title}", "", "| key | does | id |", "|---|---|---|"]
+        lines += [
+            f"| {' '.join(f'`{shown(name)}`' for name in key.keys.split(','))} | {key.help} | `{key.id}` |"
+            for key in members
+        ]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Print docs/keys.md."""
+    print(document(), end="")
+
+
+if __name__ == "__main__":
+    main()

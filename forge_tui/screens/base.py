@@ -1,0 +1,55 @@
+"""What every screen has: the head, the body, the keys at the foot, and a word when the terminal is too small."""
+
+from __future__ import annotations
+
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.screen import Screen
+
+from forge_tui.access import app_of
+from forge_tui.run_view import Changes
+from forge_tui.widgets.key_hints import KeyHints
+from forge_tui.widgets.plain import Plain
+from forge_tui.widgets.status_bar import StatusBar
+
+MINIMUM = (60, 16)
+"""Columns and rows below which a screen only says that it is too small."""
+
+
+class ForgeScreen(Screen[None]):
+    """A screen of the main row. Subclasses give `body` and, where it helps, the hooks."""
+
+    HELP_SCOPES: tuple[str, ...] = ()
+    """Scopes of the key registry that the help shows for this screen."""
+
+    AUTO_FOCUS = ""
+
+    def compose(self) -> ComposeResult:
+        """Head, body, foot."""
+        yield StatusBar()
+        with Vertical(classes="body"):
+            yield from self.body()
+        yield Plain(
+            f"The terminal is too small.\nPlease make it at least {MINIMUM[0]} x {MINIMUM[1]}.", classes="too-small"
+        )
+        yield KeyHints()
+
+    def body(self) -> ComposeResult:
+        """The widgets between head and foot."""
+        raise NotImplementedError
+
+    def go_back(self) -> bool:
+        """Undo the innermost thing (a filter, a zoom); False when there is nothing, and `esc` leaves the screen."""
+        return False
+
+    def run_changed(self, changes: Changes) -> None:
+        """The run that the app watches has news. Called at most twice a second, and only while this screen is shown."""
+
+    def arrived(self) -> None:
+        """This screen is shown (again): bring it up to date."""
+
+    def on_screen_resume(self) -> None:
+        """Tell the subclass, and redraw the head, whose marked tab has changed."""
+        self.query_one(StatusBar).refresh()
+        self.arrived()
+        app_of(self).visited(self)
