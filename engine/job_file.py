@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
-import difflib
+import os
 import re
+import stat
 import tomllib
-import types
-import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import tomli_w
 
+from engine import job_schema as schema
 from engine.errors import UsageError
 from engine.job import DataFile, Job
 from engine.sizes import Dimensions, dimensions_of
@@ -23,40 +22,6 @@ from engine.toml_lines import TomlLines
 MAX_BYTES = 1_000_000
 GENERATED_TABLES = ("why", "resolved")
 """Tables that job.toml has besides the job; ignored when it is read as a job."""
-
-ALIASES: dict[str, str] = {
-    "lr": "train.learning_rate",
-    "max_lr": "train.learning_rate",
-    "num_epochs": "train.epochs",
-    "num_train_epochs": "train.epochs",
-    "max_seq_len": "train.sequence_length",
-    "max_length": "train.sequence_length",
-    "max_seq_length": "train.sequence_length",
-    "seq_len": "train.sequence_length",
-    "context": "train.sequence_length",
-    "block_size": "train.sequence_length",
-    "cutoff_len": "train.sequence_length",
-    "use_amp": "train.mixed_precision",
-    "amp": "train.mixed_precision",
-    "bf16": "train.mixed_precision",
-    "fp16": "train.mixed_precision",
-    "grad_accum_steps": "train.gradient_accumulation",
-    "gradient_accumulation_steps": "train.gradient_accumulation",
-    "accumulation": "train.gradient_accumulation",
-    "micro_batch_size": "train.batch_size",
-    "per_device_train_batch_size": "train.batch_size",
-    "max_grad_norm": "train.gradient_clip",
-    "val_size": "data.validation",
-    "val_split": "data.validation",
-    "vocab_size": "model.vocabulary",
-    "save_total_limit": "train.keep_checkpoints",
-    "patience": "train.early_stop",
-    "warmup_ratio": "train.warmup",
-    "model": "model.size",
-    "path": "data.files",
-    "file": "data.files",
-}
-"""What other tools call a key: only used to say "did you mean"."""
 
 
 def load_job(path: Path) -> Job:
@@ -72,21 +37,38 @@ def read_toml_text(path: Path) -> str:
     """The text of a TOML file, at most MAX_BYTES of UTF-8.
 
     Raises:
-        UsageError: it is missing, a folder, too large, unreadable or not UTF-8.
+        UsageError: it is missing, no regular file, too large, unreadable or not UTF-8.
     """
+    data = _read_small(path)
     try:
-        if path.is_dir():
-            raise UsageError("This is a folder, not a job file.", file=path, fix=f"Name the file: {path}/forge.toml.")
-        if path.stat().st_size > MAX_BYTES:
-            raise UsageError(f"This file is larger than {MAX_BYTES:,} bytes: surely not a job.", file=path)
-        return path.read_bytes().decode("utf-8-sig")
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise UsageError("This file is not UTF-8 text.", file=path, line=line, fix="Save it as UTF-8.") from None
+
+
+def _read_small(path: Path) -> bytes:
+    try:
+        # O_NONBLOCK: opening a pipe must not wait for a writer.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
         raise UsageError("There is no such file.", file=path, fix="`forge-tui init` writes a forge.toml.") from None
     except PermissionError:
-        raise UsageError("No permission to read this file.", file=path) from None
-    except UnicodeDecodeError as error:
-        line = path.read_bytes()[: error.start].count(b"\n") + 1
-        raise UsageError("This file is not UTF-8 text.", file=path, line=line, fix="Save it as UTF-8.") from None
+        raise UsageError("You may not read this file.", file=path, fix="Change its permissions: chmod u+r") from None
+    except (OSError, ValueError) as error:
+        reason = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
+        raise UsageError(f"This cannot be opened: {reason.lower()}.", file=str(path)[:200]) from None
+    mode = os.fstat(descriptor).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(descriptor)
+        if stat.S_ISDIR(mode):
+            raise UsageError("This is a folder, not a job file.", file=path, fix=f"Name the file: {path}/forge.toml.")
+        raise UsageError("This is a pipe or a device, not a job file.", file=path, fix="Save it as a file first.")
+    with os.fdopen(descriptor, "rb") as stream:
+        data = stream.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
+        raise UsageError(f"This file is larger than {MAX_BYTES:,} bytes: surely not a job.", file=path)
+    return data
 
 
 def parse_job(text: str, file: str | Path | None = None, overrides: Iterable[str] = ()) -> Job:
@@ -95,64 +77,89 @@ def parse_job(text: str, file: str | Path | None = None, overrides: Iterable[str
     Args:
         text: TOML.
         file: Named in errors.
-        overrides: `table.key=value` strings; the value is TOML, or else taken as a string.
+        overrides: `table.key=value` strings; the value is TOML, or else taken as a string, and a single value stands
+            for a list of one.
 
     Raises:
         UsageError: anything that is not a valid job; the first problem in file order, with its line.
     """
-    lines = TomlLines(text)
-    try:
-        data = tomllib.loads(text.replace("\r\n", "\n"))
-    except tomllib.TOMLDecodeError as error:
-        line = re.search(r"line (\d+)", str(error))
-        reason = re.sub(r" \(at .*\)$", "", str(error))
-        raise UsageError(f"This is not TOML: {reason}.", file=file, line=int(line.group(1)) if line else None) from None
+    data = _parse_toml(text, file)
     for table in GENERATED_TABLES:
         data.pop(table, None)
-    overridden = set()
-    for override in overrides:
-        overridden.add(_apply_override(data, override))
-    return _build(data, lines, file, overridden)
+    overridden = {_apply_override(data, override) for override in overrides}
+    return _build(data, TomlLines(text), file, overridden)
+
+
+def _parse_toml(text: str, file: str | Path | None) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text.replace("\r\n", "\n"))
+    except tomllib.TOMLDecodeError as error:
+        found = re.search(r"\(at line (\d+)", str(error))
+        line = int(found.group(1)) if found else text.rstrip("\n").count("\n") + 1
+        reason = re.sub(r" \(at .*\)$", "", str(error))
+        reason = _TOML_WORDS.get(reason, reason[0].lower() + reason[1:])
+        raise UsageError(f"This is not TOML: {reason}.", file=file, line=line) from None
+    except (RecursionError, ValueError) as error:
+        reason = "it is nested too deeply" if isinstance(error, RecursionError) else "a number is too long"
+        raise UsageError(f"This is not TOML: {reason}.", file=file) from None
+
+
+_TOML_WORDS = {"Cannot overwrite a value": "a key is set twice"}
+_Failure = Callable[[schema.Path, str, str], UsageError]
 
 
 def _build(data: dict[str, Any], lines: TomlLines, file: str | Path | None, overridden: set[tuple[str, ...]]) -> Job:
-    def error(path: tuple[str | int, ...], text: str, fix: str = "") -> UsageError:
-        if tuple(path[:2]) in overridden:
-            return UsageError(f"--set {_dotted(path)}: {text}", fix=fix)
+    def error(path: schema.Path, text: str, fix: str) -> UsageError:
+        if any(tuple(path[: len(key)]) == key or key[: len(path)] == tuple(path) for key in overridden):
+            return UsageError(f"--set: {text}", fix=fix)
         return UsageError(text, file=file, line=lines.line_of(path), fix=fix)
 
-    problems = sorted(_unknown_keys(data, Job, ()), key=lambda item: lines.line_of(item[0]) or 0)
+    problems = sorted(schema.unknown_keys(data), key=lambda item: lines.line_of(item[0]) or 0)
     if problems:
         path, known = problems[0]
-        raise error(path, f'Unknown key "{_dotted(path)}".', _suggest(path, known))
+        raise error(path, f'Unknown key "{schema.dotted(path)}".', schema.suggest_key(path, known))
     try:
         job = msgspec.convert(data, Job)
     except msgspec.ValidationError as failure:
-        message, path = _explain(failure, data)
-        raise error(path, f"{_dotted(path)}: {message}.") from None
+        raise error(*_explain(failure, data)) from None
     _check_values(job, error)
     return job
 
 
-def _check_values(job: Job, error: Any) -> None:
+def _check_values(job: Job, error: _Failure) -> None:
     from engine.project import check_name
 
-    try:
-        dimensions_of(job.model.size)
-    except UsageError as problem:
-        raise error(("model", "size"), problem.text, problem.fix) from None
-    try:
-        check_name(job.model.name)
-    except UsageError as problem:
-        raise error(("model", "name"), problem.text, problem.fix) from None
-    for index, entry in enumerate(job.data.files):
-        if not (entry if isinstance(entry, str) else entry.path).strip():
-            raise error(("data", "files"), f"data.files[{index}] is empty.")
+    def check(path: schema.Path, rule: Callable[[], object]) -> None:
+        try:
+            rule()
+        except UsageError as problem:
+            raise error(path, problem.text, problem.fix) from None
+
+    check(("model", "size"), lambda: dimensions_of(job.model.size))
+    check(("model", "name"), lambda: check_name(job.model.name))
+    check(("data", "format"), lambda: _check_format(job.data.format))
+    groups: list[tuple[schema.Path, list[str | DataFile]]] = [(("data", "files"), job.data.files)]
+    groups += [(("stage", index, "files"), stage.files) for index, stage in enumerate(job.stage)]
+    for group, files in groups:
+        for index, entry in enumerate(files):
+            path = (*group, index)
+            if not (entry if isinstance(entry, str) else entry.path).strip():
+                raise error(path, f"{schema.dotted(path)} is empty.", "Name a file.")
+            if isinstance(entry, DataFile):
+                check((*path, "format"), lambda name=entry.format: _check_format(name))  # type: ignore[misc]
     seen: set[str] = set()
     for index, stage in enumerate(job.stage):
         if not stage.name.strip() or stage.name in seen:
-            raise error(("stage", index, "name"), f'stage[{index}].name "{stage.name}" is empty or used twice.')
+            text = f'stage[{index}].name "{stage.name}" is empty or used twice.'
+            raise error(("stage", index, "name"), text, "Give every stage a name of its own.")
         seen.add(stage.name)
+
+
+def _check_format(name: str) -> None:
+    if name != "auto":
+        from engine.text.formats import check_format
+
+        check_format(name)
 
 
 def _apply_override(data: dict[str, Any], override: str) -> tuple[str, ...]:
@@ -160,10 +167,9 @@ def _apply_override(data: dict[str, Any], override: str) -> tuple[str, ...]:
     path = tuple(part.strip() for part in key.split("."))
     if not equals or len(path) < 2 or not all(path):
         raise UsageError(f'--set takes table.key=value, not "{override[:60]}".', fix="Such as --set train.epochs=50.")
-    try:
-        parsed: Any = tomllib.loads(f"value = {value.strip()}")["value"]
-    except tomllib.TOMLDecodeError:
-        parsed = value
+    parsed = _toml_value(value)
+    if not isinstance(parsed, list) and path[0] in _SECTIONS and _takes_list(path):
+        parsed = [parsed]
     table: Any = data
     for part in path[:-1]:
         table = table.setdefault(part, {})
@@ -173,86 +179,46 @@ def _apply_override(data: dict[str, Any], override: str) -> tuple[str, ...]:
     return path
 
 
-def _dotted(path: tuple[str | int, ...]) -> str:
-    text = ""
-    for part in path:
-        text += f"[{part}]" if isinstance(part, int) else (f".{part}" if text else part)
-    return text[:120]
+_SECTIONS = ("model", "data", "train", "eval", "export")
 
 
-def _unknown_keys(data: Any, kind: Any, path: tuple[str | int, ...]) -> list[tuple[tuple[str | int, ...], list[str]]]:
-    """Paths that the schema does not have, each with the names that are known there."""
-    found: list[tuple[tuple[str | int, ...], list[str]]] = []
-    for candidate in _alternatives(kind):
-        if dataclasses.is_dataclass(candidate) and isinstance(data, Mapping):
-            hints = typing.get_type_hints(candidate, include_extras=False)
-            for key, value in data.items():
-                if key in hints:
-                    found += _unknown_keys(value, hints[key], (*path, key))
-                else:
-                    found.append(((*path, key), list(hints)))
-        elif typing.get_origin(candidate) is list and isinstance(data, list):
-            for index, value in enumerate(data):
-                found += _unknown_keys(value, typing.get_args(candidate)[0], (*path, index))
-    return found
+def _takes_list(path: tuple[str, ...]) -> bool:
+    try:
+        return schema.is_list(path)
+    except KeyError:
+        return False
 
 
-def _alternatives(kind: Any) -> tuple[Any, ...]:
-    if typing.get_origin(kind) in (typing.Union, types.UnionType):
-        return typing.get_args(kind)
-    return (kind,)
-
-
-def known_keys() -> list[str]:
-    """Every dotted key of the schema, such as "train.epochs"."""
-    keys = []
-    for section, kind in typing.get_type_hints(Job).items():
-        target = typing.get_args(kind)[0] if typing.get_origin(kind) is list else kind
-        keys += [f"{section}.{field.name}" for field in dataclasses.fields(target)]
-    return keys
-
-
-def _suggest(path: tuple[str | int, ...], known: list[str]) -> str:
-    name = str(path[-1]).lower()
-    if near := difflib.get_close_matches(name, known, n=1, cutoff=0.6):
-        return f'Did you mean "{near[0]}"?'
-    if name in ALIASES:
-        return f'Did you mean "{ALIASES[name]}"?'
-    elsewhere = {key.rpartition(".")[2]: key for key in known_keys()}
-    if near := difflib.get_close_matches(name, elsewhere, n=1, cutoff=0.75):
-        return f'Did you mean "{elsewhere[near[0]]}"?'
-    return f"Known here: {', '.join(known)}."
+def _toml_value(text: str) -> Any:
+    """The TOML value that `text` is, or else the text itself."""
+    try:
+        table = tomllib.loads(f"value = {text.strip()}")
+    except (ValueError, RecursionError):
+        return text
+    return table["value"] if len(table) == 1 else text
 
 
 _AT = re.compile(r" - at `\$(.*)`$")
-_STEP = re.compile(r"\.([A-Za-z_][\w]*)|\[(\d+|\.\.\.)\]")
+_STEP = re.compile(r"\.([A-Za-z_][\w]*)|\[(\d+)\]")
 
 
-def _explain(failure: msgspec.ValidationError, data: Any) -> tuple[str, tuple[str | int, ...]]:
-    """msgspec's message in our words, and the path that it names."""
+def _explain(failure: msgspec.ValidationError, data: Any) -> tuple[schema.Path, str, str]:
+    """msgspec names the place; what is wrong there is said in our words: the path, a sentence, and a hint."""
     text = str(failure)
     where = _AT.search(text)
-    path: list[str | int] = []
+    path: schema.Path = ()
     if where:
-        text = text[: where.start()]
-        for name, index in _STEP.findall(where.group(1)):
-            if name:
-                path.append(name)
-            elif index.isdigit():
-                path.append(int(index))
-    if missing := re.match(r"Object missing required field `(.+)`", text):
-        return f'"{missing.group(1)}" is missing', tuple(path)
+        path = tuple(name or int(index) for name, index in _STEP.findall(where.group(1)))
+    name = schema.dotted(path)
+    if missing := re.match(r"Object missing required field `(.+?)`", text):
+        return path, f'{name} has no "{missing.group(1)}".', ""
     value: Any = data
     for part in path:
-        try:
-            value = value[part]
-        except (KeyError, IndexError, TypeError):
-            return text[0].lower() + text[1:], tuple(path)
-    text = text.replace("Expected `", "expected ").replace("`, got `", ", not ").rstrip("`").replace("`", "")
-    text = text.replace("str | int", 'an integer or "auto"').replace("str | float", 'a number or "auto"')
-    text = text.replace("int | str", 'an integer or "auto"').replace("float | str", 'a number or "auto"')
-    shown = f" (it is {value!r})"[:80] if isinstance(value, str | int | float) else ""
-    return text[0].lower() + text[1:] + shown, tuple(path)
+        value = value[part]
+    hint = schema.suggest_value(path, value)
+    if schema.is_list(path):
+        hint = f"Write [[{name}]] in double brackets." if path == ("stage",) else 'Write a list: ["..."].'
+    return path, f"{name} must be {schema.expected_at(path)}, not {schema.shown(value)}.", hint
 
 
 # ---- writing
@@ -289,6 +255,7 @@ def edit_job_text(text: str, changes: Mapping[str, Any]) -> str:
     import tomlkit
     from tomlkit.items import Table
 
+    _parse_toml(text, None)
     document = tomlkit.parse(text)
     for dotted, value in changes.items():
         section, _, key = dotted.partition(".")

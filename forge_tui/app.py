@@ -10,11 +10,10 @@ import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from rich.text import Text
 from textual.app import App
-from textual.binding import Binding
 from textual.command import Provider
 from textual.notifications import SeverityLevel
 from textual.screen import Screen
@@ -180,7 +179,9 @@ class ForgeApp(App[None]):
         if self.project is None:
             return []
         try:
-            return [path.parents[1].name for path in self.project.models.glob(f"*/runs/{MODEL_LOCK}") if is_locked(path)]
+            return [
+                path.parents[1].name for path in self.project.models.glob(f"*/runs/{MODEL_LOCK}") if is_locked(path)
+            ]
         except OSError:
             return []
 
@@ -285,8 +286,12 @@ class ForgeApp(App[None]):
 
     def label_of(self, identity: str, default: str) -> str:
         """What the bottom line says for a key now; screens may say it better (`resume` for `pause`)."""
-        labels: Callable[[str], str | None] | None = getattr(self.screen, "label_of", None)
-        return (labels(identity) if labels else None) or default
+        screen = self.screen
+        return (screen.label_of(identity) if isinstance(screen, ForgeScreen) else None) or default
+
+    def hides(self, identity: str) -> bool:
+        """Whether the bottom line leaves a key out now."""
+        return isinstance(self.screen, ForgeScreen) and self.screen.hidden(identity)
 
     # ---- words to the user
 
@@ -300,9 +305,7 @@ class ForgeApp(App[None]):
         markup: bool = False,
     ) -> None:
         """A toast. Whatever the text holds, it is shown as it is: there is no markup."""
-        super().notify(
-            sanitize(message, 400), title=one_line(title), severity=severity, timeout=timeout, markup=False
-        )
+        super().notify(sanitize(message, 400), title=one_line(title), severity=severity, timeout=timeout, markup=False)
 
     def show_error(self, error: ForgeError) -> None:
         """An error that the user can act on, as a toast: what happened, where, and what to do."""
@@ -315,7 +318,9 @@ class ForgeApp(App[None]):
         with contextlib.suppress(OSError):
             path.parent.mkdir(parents=True, exist_ok=True)
             with path.open("a", encoding="utf-8", errors="replace") as stream:
-                stream.write(f"---- {time.strftime('%Y-%m-%d %H:%M:%S')}\n{''.join(traceback.format_exception(error))}\n")
+                stream.write(
+                    f"---- {time.strftime('%Y-%m-%d %H:%M:%S')}\n{''.join(traceback.format_exception(error))}\n"
+                )
         self.notify(f"{type(error).__name__}: {error}\nThe traceback is in {path}", severity="error", timeout=15)
 
     def on_finished(self, message: Finished) -> None:
@@ -334,6 +339,18 @@ class ForgeApp(App[None]):
         self.unfollow()
         self.workspace = Workspace(project)
         self._redraw_head()
+
+    def make_project(self, folder: Path) -> None:
+        """Make a project in `folder` and work on it."""
+        from forge_tui.new_project import make_project
+
+        def done(project: Project) -> None:
+            self.open_project(project)
+            if isinstance(self.screen, ForgeScreen):
+                self.screen.arrived()
+            self.notify(f"Made a project in {project.root}.", timeout=5)
+
+        self.background.start(lambda: make_project(folder), done, group="project")
 
     def follow(self, folder: Path, then: Callable[[], None] | None = None) -> None:
         """Watch a run, live or past."""

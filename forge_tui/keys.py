@@ -44,6 +44,7 @@ SCOPES: dict[str, str] = {
     "confirm": "Questions",
     "ask": "Text fields in dialogs",
     "help": "This list",
+    "overlay": "Choosing overlays",
     "start": "First start",
 }
 """Scope to its title, in the order of the documentation."""
@@ -139,6 +140,8 @@ KEYS: tuple[Key, ...] = (
     Key("confirm.no", "n,q", "close", "no", "Do not"),
     Key("confirm.other", "tab,left,right,h,l,j,k,up,down", "other", "other", "The other button", hint=False),
     Key("confirm.press", "enter,space", "press", "press", "Press the marked button", hint=False),
+    Key("overlay.toggle", "space,x", "toggle", "choose", "Choose or unchoose the run"),
+    Key("overlay.accept", "enter", "accept", "draw", "Draw the chosen curves"),
     Key("help.close", "q,question_mark,f1", "close", "close", "Close the list", hint=False),
     Key("help.down", "j,down", "down", "down", "One line down"),
     Key("help.up", "k,up", "up", "up", "One line up"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -43,6 +44,8 @@ class RunView:
         self.digest = digest
         self._reader = reader
         self._looked = time.monotonic()
+        self._ends: deque[float] = deque(maxlen=12)
+        self._rates: deque[float] = deque(maxlen=8)
 
     @classmethod
     def open(cls, folder: Path) -> RunView:
@@ -71,10 +74,31 @@ class RunView:
         for event in self._reader.poll(EVENTS_A_LOOK):
             self.digest.update(event)
             _note(event, changes)
+            if isinstance(event, Step):
+                self._rates.append(event.learning_rate)
+                if event.eta_seconds is not None:
+                    self._ends.append(event.time + event.eta_seconds)
         ended = any(isinstance(event, Plan | Done | Stopped | Failed) for event in changes.news)
         if ended or changes.news or time.monotonic() - self._looked >= STATE_SECONDS:
             self._look(changes)
         return changes
+
+    @property
+    def rate_trend(self) -> int:
+        """1 while the learning rate rises, -1 while it falls, else 0."""
+        if len(self._rates) < 2:
+            return 0
+        first, last = self._rates[0], self._rates[-1]
+        return (last > first * 1.0001) - (last < first * 0.9999)
+
+    def remaining(self, now: float) -> tuple[float | None, float | None]:
+        """Seconds to the end as last estimated, and by how much the latest estimates differ."""
+        step = self.digest.step
+        if step is None or step.eta_seconds is None:
+            return None, None
+        left = max(0.0, step.time + step.eta_seconds - now)
+        band = (max(self._ends) - min(self._ends)) / 2 if len(self._ends) >= 4 else None
+        return left, band
 
     def refresh(self) -> Changes:
         """Read the state at once, as after a command of ours."""

@@ -22,16 +22,17 @@ from engine.errors import DiskFullError, ModelError
 from engine.files import os_error, sha256_of, write_atomic
 from engine.model.architecture import Architecture
 from engine.model.card import CARD_FILE, README_FILE, ModelCard
+from engine.model.generation_config import generation_config
 from engine.model.info import CONFIG_FILE, GENERATION_FILE, ModelInfo, read_model
 from engine.model.names import to_hf, weights_of
-from engine.model.sampling import SamplingSettings
 from engine.model.transformer import Decoder
 from engine.model.versions import publish
 from engine.model.weights import WEIGHTS_FILE
 from engine.sizes import name_of
 from engine.text.tokenizer import Tokenizer
+from engine.text.tokenizer_file import TOKENIZER_FILE
 
-__all__ = ["load_decoder", "publish", "write_model_files"]
+__all__ = ["load_decoder", "load_tokenizer", "open_model", "publish", "write_model_files"]
 
 MARK = "forge"
 """Key in the metadata of our weights: other programs drop it, and then the digest in forge.json is not theirs."""
@@ -78,7 +79,7 @@ def write_model_files(
     ends = (tokenizer.end_of_text, tokenizer.turn_end)
     config = architecture.to_config(dtype=kind, eos=ends, pad=tokenizer.end_of_text)
     _write_json(folder / CONFIG_FILE, config)
-    _write_json(folder / GENERATION_FILE, _generation_config(ends, tokenizer.end_of_text))
+    _write_json(folder / GENERATION_FILE, generation_config(ends, tokenizer.end_of_text))
     tokenizer.save(folder, context=architecture.context)
     metadata = {"format": "pt", MARK: "1", "step": str(card.step), "run": card.run}
     _save_weights(folder / WEIGHTS_FILE, stored, metadata)
@@ -113,15 +114,41 @@ def load_decoder(
     Raises:
         ModelError: missing, damaged, of a kind that is not understood, a pickle, or a link out of the folder.
     """
+    info, decoder = open_model(folder, device, dtype)
+    return decoder, info.architecture
+
+
+def open_model(
+    folder: Path | str, device: torch.device | str = "cpu", dtype: torch.dtype | str | None = None
+) -> tuple[ModelInfo, Decoder]:
+    """What is known of a model folder and its decoder, of one and the same version; as `load_decoder`."""
     kind = getattr(torch, dtype) if isinstance(dtype, str) else dtype
     for _ in range(3):
         info = read_model(folder)
         try:
             check_digest(info)
-            return _decoder_of(info, torch.device(device), kind), info.architecture
+            return info, _decoder_of(info, torch.device(device), kind)
         except FileNotFoundError:
             continue  # a newer version was published meanwhile
     raise ModelError("The model's files change faster than they can be read.", file=folder, fix="Try again.")
+
+
+def load_tokenizer(info: ModelInfo) -> Tokenizer:
+    """The tokenizer of the version that `info` describes.
+
+    Raises:
+        ModelError: it is missing or damaged, not the one that the model was trained with, or has too many tokens.
+    """
+    file = info.files.get(TOKENIZER_FILE)
+    tokenizer = Tokenizer.load(file.parent if file is not None and file.name == TOKENIZER_FILE else info.folder)
+    known = info.architecture.vocabulary
+    if tokenizer.vocabulary > known or (info.card is not None and info.card.tokenizer_hash not in ("", tokenizer.hash)):
+        raise ModelError(
+            f"This tokenizer ({tokenizer.vocabulary} tokens) is not the model's own ({known} tokens).",
+            file=info.folder / TOKENIZER_FILE,
+            fix="Put back the tokenizer.json that came with the weights.",
+        )
+    return tokenizer
 
 
 def check_digest(info: ModelInfo) -> None:
@@ -184,20 +211,6 @@ def _space_error(error: SafetensorError, path: Path) -> ModelError | DiskFullErr
 
 def _write_json(path: Path, table: Mapping[str, object]) -> None:
     write_atomic(path, json.dumps(table, indent=2).encode() + b"\n")
-
-
-def _generation_config(ends: tuple[int, ...], pad: int) -> dict[str, object]:
-    settings = SamplingSettings()
-    return {
-        "eos_token_id": list(ends),
-        "pad_token_id": pad,
-        "do_sample": True,
-        "temperature": settings.temperature,
-        "top_k": settings.top_k,
-        "top_p": settings.top_p,
-        "repetition_penalty": settings.repetition_penalty,
-        "max_new_tokens": settings.max_tokens,
-    }
 
 
 def _software() -> str:

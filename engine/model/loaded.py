@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any, cast, get_args
 
 from engine.errors import ModelError, UsageError
-from engine.model.folder import load_decoder
+from engine.model.folder import load_tokenizer, open_model
 from engine.model.generate import Generation, Prompt, prompt_of_text, prompt_of_turns, stream
-from engine.model.info import ModelInfo, read_model
+from engine.model.info import ModelInfo
 from engine.model.sampling import SamplingSettings
 from engine.model.transformer import Decoder
 from engine.project import NAME, Project, find_project
@@ -24,17 +24,7 @@ class LoadedModel:
     """A decoder with its tokenizer."""
 
     def __init__(self, info: ModelInfo, decoder: Decoder, tokenizer: Tokenizer) -> None:
-        """Use `load_model`.
-
-        Raises:
-            ModelError: the tokenizer has tokens that the decoder does not know.
-        """
-        if tokenizer.vocabulary > decoder.architecture.vocabulary:
-            raise ModelError(
-                f"The tokenizer has {tokenizer.vocabulary} tokens, the model {decoder.architecture.vocabulary}.",
-                file=info.folder,
-                fix="They belong to different models; copy the model again.",
-            )
+        """Use `load_model`."""
         self.info = info
         """What its folder says."""
         self.decoder = decoder
@@ -110,8 +100,8 @@ def load_model(name_or_path: str | Path, *, device: str = "cpu") -> LoadedModel:
         ModelError: there is none, or it cannot be used.
     """
     folder = find_model(name_or_path)
-    decoder, _ = load_decoder(folder, device=device, dtype="float32" if device == "cpu" else None)
-    return LoadedModel(read_model(folder), decoder.eval(), Tokenizer.load(folder))
+    info, decoder = open_model(folder, device=device, dtype="float32" if device == "cpu" else None)
+    return LoadedModel(info, decoder.eval(), load_tokenizer(info))
 
 
 def find_model(name_or_path: str | Path) -> Path:

@@ -27,6 +27,9 @@ CURRENT = ".current"
 VERSIONS = ".versions"
 
 _LAST = "forge.json"
+_FIRST_LOOKED_FOR = "config.json"
+"""Appears last in a new model, so that what looks like a model is a whole one."""
+
 _LEFT_BEHIND = re.compile(r"\.\d{8}T\d{6}-[0-9a-f]{8}\.(link|probe)")
 
 
@@ -95,7 +98,7 @@ def _refuse_folders(folder: Path, version: Path) -> None:
 
 def _link_names(folder: Path, version: Path, identity: str) -> None:
     names = {path.name for path in version.iterdir()}
-    for name in sorted(names):
+    for name in sorted(names, key=lambda name: (name == _FIRST_LOOKED_FOR, name)):
         _point(folder, name, f"{CURRENT}/{name}", identity)
     for path in list(folder.iterdir()):
         if path.is_symlink() and path.name not in names and path.readlink().parts[:1] == (CURRENT,):

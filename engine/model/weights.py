@@ -6,14 +6,15 @@ import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from engine.errors import ModelError
 from engine.model.json_file import read_json
 from engine.model.names import Shape
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 WEIGHTS_FILE = "model.safetensors"
 INDEX_FILE = "model.safetensors.index.json"
@@ -83,6 +84,8 @@ class StoredWeights:
 
     def read(self, name: str) -> NDArray[np.float32]:
         """One tensor as float32, whatever it is stored as."""
+        import numpy as np
+
         entry = self.tensors[name]
         kind = {"F32": "<f4", "F16": "<f2", "BF16": "<u2"}[entry.dtype]
         stored = np.fromfile(entry.file, dtype=kind, count=math.prod(entry.shape), offset=entry.start)
@@ -166,7 +169,7 @@ def _entry(entry: Any, path: Path, data: int, broken: ModelError) -> TensorEntry
         raise broken
     if not all(type(number) is int and number >= 0 for number in [*shape, *offsets]):
         raise broken
-    if dtype not in ITEM_BYTES:
+    if str(dtype) not in ITEM_BYTES:
         raise ModelError(
             f"The weights hold {str(dtype)[:20]} numbers, which are not read.",
             file=path,

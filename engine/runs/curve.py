@@ -7,7 +7,7 @@ lowest and highest value (so that no spike is lost), its mean (for smoothing) an
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -156,17 +156,20 @@ class Curve:
             points.append(((stretch[0].first_at + stretch[-1].last_at) / 2, average / weight))
         return points
 
-    def epoch_at(self, step: float) -> float:
-        """The epoch at a step, interpolated between the buckets (which know theirs)."""
-        if not self.buckets:
-            return 0.0
-        before = Bucket(0, 0, 0, 0, 0, 0, 0, 0, 0.0, 0, 1)
-        for bucket in self.buckets:
-            if bucket.last_at >= step:
-                reach = max(1, bucket.last_at - before.last_at)
-                return before.epoch + (bucket.epoch - before.epoch) * (step - before.last_at) / reach
-            before = bucket
-        return before.epoch * step / max(1, before.last_at)
+    def epochs(self, steps: Iterable[float]) -> list[float]:
+        """The epochs at some steps (in ascending order), interpolated between the buckets, which know theirs."""
+        found: list[float] = []
+        index, before_at, before = 0, 0, 0.0
+        for step in steps:
+            while index < len(self.buckets) and self.buckets[index].last_at < step:
+                before_at, before = self.buckets[index].last_at, self.buckets[index].epoch
+                index += 1
+            if index < len(self.buckets):
+                bucket = self.buckets[index]
+                found.append(before + (bucket.epoch - before) * (step - before_at) / max(1, bucket.last_at - before_at))
+            else:
+                found.append(before * step / max(1, before_at))
+        return found
 
     def dump(self) -> dict[str, Any]:
         """As plain lists for JSON."""

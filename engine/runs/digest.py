@@ -63,6 +63,8 @@ class Digest:
         self.eval: Eval | None = None
         self.best: Eval | None = None
         self.device: Device | None = None
+        self.fastest = 0.0
+        """Highest tokens per second so far."""
         self.checkpoint: Checkpoint | None = None
         self.ended: Event | None = None
         """The event with which the latest attempt ended: Done, Stopped or Failed."""
@@ -78,6 +80,8 @@ class Digest:
         match event:
             case Step():
                 self.step = event
+                if event.tokens_per_second > self.fastest:
+                    self.fastest = event.tokens_per_second
                 self.train.add(event.step, event.loss, event.epoch)
                 return
             case Device():
@@ -148,6 +152,7 @@ class Digest:
         return {
             "version": VERSION,
             "seq": self.seq,
+            "fastest": self.fastest,
             **single,
             "samples": [to_dict(event) for event in self.samples],
             "advice": [to_dict(event) for event in self.advice],
@@ -171,6 +176,7 @@ class Digest:
         digest = cls()
         try:
             digest.seq = digest._saved = int(found["seq"])
+            digest.fastest = float(found["fastest"])
             digest.plan = _event(found["plan"], Plan)
             digest.step = _event(found["step"], Step)
             digest.eval = _event(found["eval"], Eval)

@@ -29,6 +29,7 @@ from engine.files import FileLock, is_locked
 from engine.runs import death
 from engine.runs.channel import QUEUE_SIZE, Receiver
 from engine.runs.control import Command, sender, take
+from engine.runs.environment import worker_environment
 from engine.runs.journal import Journal
 from engine.runs.launch import MODEL_LOCK, run_project
 from engine.runs.state import LOCK, WORKER_LOCK, RunState, advance, read_run, write_state
@@ -142,7 +143,8 @@ class Host:
         process = context.Process(
             target=worker_main, args=(events, theirs, msgspec.json.encode(options)), name="forge-worker", daemon=False
         )
-        process.start()
+        with worker_environment():
+            process.start()
         theirs.close()
         self._change(
             phase="preparing",

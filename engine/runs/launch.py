@@ -18,7 +18,7 @@ from engine.files import is_locked, os_error, sha256_of, write_atomic
 from engine.job import Job
 from engine.job_file import to_table
 from engine.project import Project, check_name
-from engine.runs.state import REQUEST, Run, RunState, runs_of, write_state
+from engine.runs.state import REQUEST, Run, RunState, model_of, runs_of, write_state
 from engine.sizes import dimensions_of, name_of
 
 MODEL_LOCK = ".lock"
@@ -49,8 +49,10 @@ class Launch:
 
 
 def fingerprint_of(job: Job, data: dict[str, str]) -> str:
-    """Hash of everything the user controls: the job and the content of its files."""
-    body = msgspec.json.encode({"job": to_table(job), "data": data}, order="sorted")
+    """Hash of everything the user controls but the model's name: the job and the content of its files."""
+    table = to_table(job)
+    del table["model"]["name"]  # a run belongs to the model that it lies in, also after a rename
+    body = msgspec.json.encode({"job": table, "data": data}, order="sorted")
     return hashlib.sha256(body).hexdigest()[:32]
 
 
@@ -210,15 +212,17 @@ def _create(project: Project, job: Job, fingerprint: str, data: dict[str, str], 
 
 
 def read_request(run: Path) -> Request:
-    """The request of a run.
+    """The request of a run; it names the model that the run lies in, also after a rename.
 
     Raises:
         ModelError: it is missing or damaged.
     """
     try:
-        return msgspec.json.decode((run / REQUEST).read_bytes(), type=Request)
+        request = msgspec.json.decode((run / REQUEST).read_bytes(), type=Request)
     except (OSError, msgspec.DecodeError) as error:
         raise ModelError(f"The run's request cannot be read: {error}.", file=run / REQUEST) from None
+    model = replace(request.job.model, name=model_of(run) or request.job.model.name)
+    return replace(request, job=replace(request.job, model=model))
 
 
 def run_project(run: Path) -> Project:

@@ -193,7 +193,16 @@ def read_run(run: Path) -> Run:
         raise ModelError("This is not the folder of a run: it has no state.json.", file=run) from None
     except (msgspec.DecodeError, OSError) as error:
         raise ModelError(f"The run's state cannot be read: {error}.", file=run / FILE) from None
-    return Run(folder=run, state=state, alive=is_locked(run / LOCK))
+    return Run(folder=run, state=replace(state, model=model_of(run) or state.model), alive=is_locked(run / LOCK))
+
+
+def model_of(run: Path) -> str:
+    """The name of the model that a run's folder (models/<name>/runs/<id>) lies in, which a rename may have changed.
+
+    Empty when it lies elsewhere, as in the trash.
+    """
+    runs = run.absolute().parent
+    return runs.parent.name if runs.name == "runs" else ""
 
 
 def runs_of(project: Project, model: str | None = None) -> list[Run]:

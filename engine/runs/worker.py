@@ -52,7 +52,6 @@ def main(events: Any, commands: Connection, encoded: bytes) -> None:
     reporter = Reporter(events, commands)
     _listen_to_signals(reporter)
     _watch_host(reporter)
-    os.environ.setdefault("MALLOC_ARENA_MAX", "2")
     code = _guarded(run, reporter, lambda: _train(run, reporter, options))
     reporter.close()
     sys.stdout.flush()

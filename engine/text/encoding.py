@@ -92,7 +92,7 @@ def binary_kind(head: bytes) -> BinaryKind | None:
                 return BinaryKind(label, 'Set its format to "parquet" and install forge-tui[parquet].')
             return BinaryKind(label, "Extract its text into a UTF-8 file first.")
     sample = head[:65536]
-    if not sample or _wide_codec(sample):
+    if not sample or wide_codec(sample):
         return None
     odd = sample.count(b"\0") + len(_CONTROL.findall(sample))
     if odd > len(sample) * 0.05:
@@ -103,7 +103,7 @@ def binary_kind(head: bytes) -> BinaryKind | None:
 
 def encoding_of(data: bytes) -> Looks:
     """The encoding that bytes which are not UTF-8 most likely have."""
-    wide = _wide_codec(data)
+    wide = wide_codec(data)
     if wide:
         return Looks(wide, _LABELS[wide])
     high = sum(byte >= 0x80 for byte in data)
@@ -123,8 +123,8 @@ def encoding_of(data: bytes) -> Looks:
     return Looks(best, _LABELS[best])
 
 
-def _wide_codec(data: bytes) -> str:
-    """UTF-16 or UTF-32 by its byte order mark, or by where the zero bytes of Latin text are."""
+def wide_codec(data: bytes) -> str:
+    """UTF-16 or UTF-32 by its byte order mark or by the zero bytes of Latin text; empty for anything else."""
     for mark, codec in (
         (b"\xff\xfe\0\0", "utf-32-le"),
         (b"\0\0\xfe\xff", "utf-32-be"),

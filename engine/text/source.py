@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import IO, cast
 
 from engine.errors import DataError
-from engine.text.encoding import binary_kind, encoding_of
+from engine.text.encoding import binary_kind, encoding_of, wide_codec
 from engine.text.sanitize import one_line
 
 CHUNK = 1 << 20
@@ -31,7 +31,8 @@ BOMB_BYTES = 64 << 20
 BOMB_RATIO = 200
 """Beyond BOMB_BYTES, text never packs this well: deflate's own limit is 1032."""
 
-_BOM_AT_LINE_START = re.compile(r"(?:\A|(?<=\n))\ufeff")
+_BOM_AFTER_NEWLINE = re.compile(r"(?<=\n)\ufeff+")
+_BOM_AT_LINE_START = re.compile(r"(?:\A|(?<=\n))\ufeff+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +114,7 @@ class TextSource:
         """
         line, continued = 1, False
         for data, ends in self._pieces():
-            text = self._decode(data, line)
+            text = self._decode(data, line, continued)
             block = Block(first_line=line, text=text, lines=text.split("\n"), continued=continued, open=not ends)
             if continued:
                 self.lines -= 1
@@ -132,10 +133,7 @@ class TextSource:
         carry, first = self.head(), True
         while True:
             chunk = b"" if first and not carry else self._read()
-            if first:
-                first = False
-                if carry.startswith(b"\xef\xbb\xbf"):
-                    carry, self.boms = carry[3:], 1
+            first = False
             carry += chunk
             if not chunk:
                 break
@@ -175,7 +173,7 @@ class TextSource:
             )
         return data
 
-    def _decode(self, data: bytes, line: int) -> str:
+    def _decode(self, data: bytes, line: int, continued: bool) -> str:
         try:
             text = data.decode("utf-8")
         except UnicodeDecodeError as problem:
@@ -193,10 +191,12 @@ class TextSource:
             self.crlf += pairs
             self.cr += text.count("\r") - pairs
             text = text.replace("\r\n", "\n").replace("\r", "\n")
+        text = text[:-1] if text.endswith("\n") else text
         if "\ufeff" in text:
-            text, removed = _BOM_AT_LINE_START.subn("", text)
+            pattern = _BOM_AFTER_NEWLINE if continued else _BOM_AT_LINE_START
+            text, removed = pattern.subn("", text)
             self.boms += removed
-        return text[:-1] if text.endswith("\n") else text
+        return text
 
     def _check_unchanged(self) -> None:
         if not self.packed and self.position < self.size:
@@ -226,7 +226,13 @@ def open_text(path: Path | str) -> TextSource:
         kind = binary_kind(source.head())
         if kind:
             raise DataError(f"This is not text but {kind.label}.", fix=kind.fix, file=name)
-        if not source.head().strip() and len(source.head()) < CHUNK:
+        wide = wide_codec(source.head())
+        if wide:
+            looks = encoding_of(source.head())
+            raise DataError(
+                f"This is not UTF-8 text; it looks like {looks.label}.", fix=looks.fix(name), file=name, line=1
+            )
+        if not source.head().removeprefix(b"\xef\xbb\xbf").strip() and len(source.head()) < CHUNK:
             raise DataError("The file is empty.", fix="Put text into it, or leave it out.", file=name)
     except BaseException:
         handle.close()

@@ -57,6 +57,8 @@ LONGEST_TOKEN = 32
 """Bytes in a learned token; keeps one run of equal characters from filling the vocabulary with itself."""
 PIECE = 1 << 16
 """Characters that the library is given at once; a longer text is cut where the pattern cuts anyway."""
+TRAINING_PIECE = 1 << 10
+"""Characters that are learned from at once: merging takes the square of the longest run without a space."""
 SAMPLE_BYTES = 200 * 2**20
 """Text that a tokenizer is trained on; of more, an even sample is taken."""
 _ROLES = "system\nuser\nassistant\ntool\n"
@@ -124,7 +126,7 @@ class Tokenizer:
             initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
             max_token_length=LONGEST_TOKEN,
         )
-        pieces = (piece for text in texts for piece in split_long(well_formed(text)))
+        pieces = (piece for text in texts for piece in split_long(well_formed(text), TRAINING_PIECE))
         batches = iter(lambda: list(islice(pieces, 256)), [])
         library.train_from_iterator(chain([[_ROLES * _ROLE_COUNT]], batches), trainer)
         definition = json.loads(library.to_str())

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,15 +23,15 @@ from torch import Tensor
 from engine.disk import Disk, translate
 from engine.errors import DiskFullError, ForgeError
 from engine.files import sha256_of
+from engine.runs.manifest import FORMAT, MANIFEST, OPTIMIZER, TRAINER, WEIGHTS, discard, found, size_of, verify
 
-FORMAT = 1
-MANIFEST = "MANIFEST.json"
-WEIGHTS = "model.safetensors"
-OPTIMIZER = "optimizer.safetensors"
-TRAINER = "trainer.json"
+__all__ = [
+    "Loaded", "Saved", "Skipped", "discard", "found", "load", "load_newest", "prune", "same_tensors", "save", "size_of",
+    "sweep", "verify",
+]  # fmt: skip
+
 RESERVE_BYTES = 32_000_000
 """Left free on the disk by every save: logs and state must still fit."""
-_NAME = re.compile(r"(step|best)-(\d{8,})")
 _WRITE_ERRORS = (OSError, RuntimeError, SafetensorError)
 
 
@@ -137,32 +136,6 @@ def save(
     return Saved(path=final, step=step, bytes=int(total), seconds=time.monotonic() - started)
 
 
-def verify(path: Path) -> dict[str, Any]:
-    """The manifest of a checkpoint whose every file is as it was written.
-
-    Raises:
-        ForgeError: something is missing, truncated or changed; the message says what.
-    """
-    try:
-        manifest = json.loads((path / MANIFEST).read_bytes())
-        files = manifest["files"]
-        if manifest["format"] != FORMAT or WEIGHTS not in files or not isinstance(manifest["step"], int):
-            raise ForgeError("its manifest is of another version", file=path)
-        for name, entry in files.items():
-            file = path / name
-            if file.parent != path or not file.is_file():
-                raise ForgeError(f"{name} is missing", file=path)
-            if file.stat().st_size != entry["bytes"]:
-                raise ForgeError(f"{name} has {file.stat().st_size:,} bytes instead of {entry['bytes']:,}", file=path)
-            if sha256_of(file) != entry["sha256"]:
-                raise ForgeError(f"{name} has changed since it was written", file=path)
-    except FileNotFoundError:
-        raise ForgeError("it has no manifest: it was never finished", file=path) from None
-    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
-        raise ForgeError(f"its manifest cannot be read ({error})", file=path) from None
-    return dict(manifest)
-
-
 def load(path: Path) -> Loaded:
     """A checkpoint, verified.
 
@@ -180,15 +153,6 @@ def load(path: Path) -> Loaded:
         )
     except (OSError, ValueError, SafetensorError) as error:
         raise ForgeError(f"it cannot be read ({error})", file=path) from None
-
-
-def found(folder: Path, kind: str = "step") -> list[Path]:
-    """Folders that are named like checkpoints of `kind`, newest first; not verified."""
-    if not folder.is_dir():
-        return []
-    matches = [(path, _NAME.fullmatch(path.name)) for path in folder.iterdir() if path.is_dir()]
-    steps = [(int(match.group(2)), path) for path, match in matches if match and match.group(1) == kind]
-    return [path for _, path in sorted(steps, reverse=True)]
 
 
 def load_newest(folder: Path, kind: str = "step") -> tuple[Loaded | None, list[Skipped]]:
@@ -253,18 +217,6 @@ def prune(
     for path in [*doomed, *found(folder, "best")[1:]]:
         discard(path, disk)
     return [path.name for path in doomed]
-
-
-def size_of(path: Path) -> int:
-    """Bytes of a checkpoint's files."""
-    return sum(file.stat().st_size for file in path.iterdir() if file.is_file())
-
-
-def discard(path: Path, disk: Disk) -> None:
-    """Take the name away first, so that a crash in the middle leaves no half checkpoint under a good name."""
-    doomed = path.with_name(f".del-{path.name}-{time.monotonic_ns()}")
-    disk.rename(path, doomed)
-    disk.remove(doomed)
 
 
 def same_tensors(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:

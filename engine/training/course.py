@@ -115,11 +115,25 @@ class Course:
 
     def learning_rate(self, step: int) -> float:
         """The scheduled rate of optimizer step `step`."""
-        for index, stage in enumerate(self.stages):
-            if step < stage.steps or index == len(self.stages) - 1:
-                return stage.schedule(step)
+        stage, inner = self._stage_of(step)
+        return stage.schedule(inner)
+
+    def peak(self, step: int) -> float:
+        """The highest rate of the stage that `step` lies in."""
+        return self._stage_of(step)[0].learning_rate
+
+    def is_warming_up(self, step: int) -> bool:
+        """Whether the rate still rises at `step`."""
+        stage, inner = self._stage_of(step)
+        return inner < stage.schedule.warmup_steps
+
+    def _stage_of(self, step: int) -> tuple[CourseStage, int]:
+        """The stage that a step lies in, and its number within the stage."""
+        for stage in self.stages[:-1]:
+            if step < stage.steps:
+                return stage, step
             step -= stage.steps
-        raise IndexError(step)
+        return self.stages[-1], step
 
     def batches(self, step: int, micro_rows: int) -> list[Batch]:
         """The micro-batches of a step, as equal in size as can be and none larger than `micro_rows`."""

@@ -100,7 +100,9 @@ class Keeper:
             self._saved_at = time.monotonic()
             trainer.pace.other("save")
         self._saved, self._last_bytes = (progress.step, progress.rate_scale), saved.bytes
-        best = progress.best_step == progress.step
+        best = progress.best_bpb is not None and progress.best_step == progress.step
+        if best and progress.step >= trainer.course.steps:
+            self._forget_best(())
         self._report(
             Checkpoint(
                 path=f"{FOLDER}/{saved.path.name}",
@@ -131,8 +133,7 @@ class Keeper:
             return
         finally:
             trainer.pace.other("save best")
-        for older in checkpoint.found(self.folder, "best")[1:]:
-            checkpoint.discard(older, Disk())
+        self._forget_best((saved.path,))
         self._report(
             Checkpoint(
                 path=f"{FOLDER}/{saved.path.name}",
@@ -143,6 +144,12 @@ class Keeper:
                 seconds=round(saved.seconds, 3),
             )
         )
+
+    def _forget_best(self, kept: tuple[Path, ...]) -> None:
+        """Remove the weights of earlier best steps: better ones are on disk now."""
+        for older in checkpoint.found(self.folder, "best"):
+            if older not in kept:
+                checkpoint.discard(older, Disk())
 
     def _probe(self, trainer: Trainer) -> float | None:
         """Loss of the next step's first micro-batch: what a resume must find again, bit for bit."""

@@ -82,10 +82,16 @@ class Orders:
         if command.value is None:
             self._refuse(command, "There is no learning rate in the command.")
             return
-        trainer.progress.rate_scale = command.value / trainer.course.learning_rate(trainer.progress.step)
+        step = trainer.progress.step
+        warming_up = trainer.course.is_warming_up(step)
+        scheduled = trainer.course.peak(step) if warming_up else trainer.course.learning_rate(step)
+        trainer.progress.rate_scale = command.value / scheduled
         # A change by hand is part of the run from now on: a resume must know it.
         trainer.keeper.save(trainer, "command")
-        self._acknowledge(command, f"The learning rate is {command.value:g} now and follows the schedule from there.")
+        when = "at the end of the warm-up" if warming_up else "now"
+        self._acknowledge(
+            command, f"The learning rate is {command.value:g} {when} and follows the schedule from there."
+        )
 
     def _acknowledge(self, command: Command, text: str) -> None:
         self._trainer.report(Control(command=command.command, by=command.by, id=command.id, text=text))

@@ -67,7 +67,7 @@ def prepare_run(run: Path, project: Project, request: Request, reporter: Reporte
     folder = project.model(asked.model.name)
     start = read_model(folder) if asked.train.method != "build" and (folder / "config.json").exists() else None
     resumed = (run / JOB).exists()
-    job = load_job(run / JOB) if resumed else asked
+    job = replace(load_job(run / JOB), model=asked.model) if resumed else asked
     tokenizer = _tokenizer(run, project, job, start, reporter)
     dims = (
         dimensions_of(job.model.size)
@@ -262,9 +262,10 @@ def _architecture(dims: Dimensions, vocabulary: int, start: ModelInfo | None, le
         return Architecture.of(dims, vocabulary, length)
     present = start.architecture
     if dims != present.dimensions:
-        present = replace(
-            present, layers=dims.layers, dim=dims.dim, heads=dims.heads, kv_heads=dims.kv_heads, ffn=dims.ffn
-        )
+        from engine.model.grow import check_growth, grown_architecture
+
+        check_growth(present, dims)
+        present = grown_architecture(present, dims)
     return replace(present, context=max(present.context, length))
 
 

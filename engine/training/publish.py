@@ -15,6 +15,7 @@ from engine.training import checkpoint
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from engine.model.gguf import GgufKind
     from engine.training.trainer import Trainer
 
 
@@ -148,15 +149,19 @@ def _data_files(trainer: Trainer) -> tuple[DataFile, ...]:
     )
 
 
-def _export_gguf(trainer: Trainer, folder: Path, kind: str) -> None:
+def _export_gguf(trainer: Trainer, folder: Path, kind: GgufKind) -> None:
     """Write one GGUF file beside the model; a failure is said and does not undo the training."""
-    from engine.model.gguf import export_gguf
+    from engine.model.gguf import write_gguf, write_modelfile
 
+    path = folder / f"{folder.name}-{kind.upper()}.gguf"
     try:
-        path = export_gguf(folder, kind)
+        report = write_gguf(folder, path, kind)
+        write_modelfile(folder, path)
     except ForgeError as error:
         trainer.report(
             Advice(code="export_failed", severity="error", text=f"No {kind} GGUF: {error.text}", fix=error.fix)
         )
         return
-    trainer.report(Log(text=f"Wrote {path.name} ({path.stat().st_size / 1e6:.1f} MB)."))
+    trainer.report(
+        Log(text=f"Wrote {path.name}: {path.stat().st_size / 1e6:.1f} MB, {report.tensors} tensors compared.")
+    )

@@ -24,7 +24,7 @@ class Schedule:
         """The rate of optimizer step `step` (0-based): near 0 first, `peak` at the end of warm-up, the floor last."""
         warmup = min(self.warmup_steps, max(0, self.steps - 1))
         if step < warmup:
-            return self.peak * (step + 1) / warmup
+            return self.peak * ((step + 1) / warmup)
         last = self.steps - 1
         fall_from = min(max(warmup - 1, int(self.hold * self.steps) - 1, 0), last)
         if step <= fall_from or last <= fall_from:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from engine.errors import ModelError
 from engine.events import Log
+from engine.sizes import name_of
 from engine.training.seeds import generator
 
 if TYPE_CHECKING:
@@ -28,7 +30,14 @@ def first_decoder(prepared: Prepared, report: Reporter) -> Decoder:
         from engine.model.grow import grow
 
         present, _, proof = grow(present, architecture, prepared.architecture.dimensions, generator(seed, "growth"))
-        report(Log(text=f"Grown: {proof}"))
+        report(
+            Log(
+                text=f"Grown from {name_of(architecture.dimensions)} to {prepared.plan.size}: on {proof.tokens:,} tokens "
+                f"the largest difference of two logits is {proof.max_relative:.1e} of the largest logit."
+            )
+        )
+        if not proof.exact:
+            raise ModelError("The grown model does not compute the same as before.", file=prepared.start.folder)
     decoder = Decoder(prepared.architecture)
     decoder.load_state_dict(present.state_dict())
     return decoder.to(prepared.placement.device)

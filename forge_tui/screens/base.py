@@ -38,6 +38,14 @@ class ForgeScreen(Screen[None]):
         """The widgets between head and foot."""
         raise NotImplementedError
 
+    def label_of(self, identity: str) -> str | None:
+        """A better word on the bottom line for a key, as things are now."""
+        return None
+
+    def hidden(self, identity: str) -> bool:
+        """Whether the bottom line leaves a key out now (it still works, or says why it cannot)."""
+        return False
+
     def go_back(self) -> bool:
         """Undo the innermost thing (a filter, a zoom); False when there is nothing, and `esc` leaves the screen."""
         return False

@@ -42,7 +42,7 @@ class KeyHints(Widget):
         wanted = [item for item in active.items() if item[1].binding.show and item[1].binding.id in ORDER]
         for key, found in sorted(wanted, key=lambda item: ORDER[item[1].binding.id or ""]):
             identity = found.binding.id or ""
-            if identity in seen:
+            if identity in seen or app.hides(identity):
                 continue
             seen.add(identity)
             label = app.label_of(identity, found.binding.description)

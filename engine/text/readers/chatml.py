@@ -16,7 +16,7 @@ from engine.text.readers.speakers import TURN_LIMIT
 from engine.text.source import TextSource
 
 START, END, CLOSE = "<|im_start|>", "<|im_end|>", "<|endoftext|>"
-_OPENING = re.compile(r"[ \t]*<\|im_start\|>[ \t]*([A-Za-z_]+)[ \t]*(?:\n|\Z)?")
+_OPENING = re.compile(r"[ \t]*<\|im_start\|>[ \t]*([A-Za-z_]+)[ \t]*")
 
 
 def read_chatml(source: TextSource, report: Listener) -> Iterator[Document]:
@@ -30,63 +30,70 @@ class _ChatmlReader:
         self._report = report
         self._spoken: list[Spoken] = []
         self._outside: tuple[int, str, int] | None = None
+        self._speaker = ""
+        self._first_line = 0
+        self._lines: list[str] = []
+        self._size = 0
+        self._after_blank = False
 
     def documents(self) -> Iterator[Document]:
         """The documents in order."""
-        speaker, first_line, size, after_blank = "", 0, 0, False
-        lines: list[str] = []
         for block in self._source.blocks():
             number = block.first_line - 1
             for line in block.lines:
                 number += 1
-                if START in line:
-                    opening = _OPENING.match(line)
+                rest: str | None = line
+                while rest is not None:
+                    opening = _OPENING.match(rest) if START in rest else None
                     if opening is not None:
-                        if speaker:
-                            self._close(speaker, lines, first_line, number - 1)
-                        self._flush_outside()
-                        speaker, first_line, size, lines = opening[1].lower(), number, 0, []
-                        if self._starts_document(speaker, after_blank):
-                            yield from self._finish()
-                        after_blank = False
-                        line = line[opening.end() :]
-                        if not line:
-                            continue
-                if speaker:
-                    text, end, rest = line.partition(END)
-                    if size > TURN_LIMIT:
-                        self._leave_out(text, number)
+                        yield from self._open(opening[1].lower(), number)
+                        rest = rest[opening.end() :] or None
+                    elif self._speaker:
+                        rest = self._speak(rest, number)
                     else:
-                        lines.append(text)
-                        size += len(text) + 1
-                    if not end:
-                        continue
-                    self._close(speaker, lines, first_line, number)
-                    speaker, line = "", rest
-                    if not rest:
-                        continue
-                if CLOSE in line:
-                    yield from self._finish()
-                    line = line.replace(CLOSE, "")
-                after_blank = after_blank or not line.strip()
-                self._leave_out(line, number)
-        if speaker:
-            self._close(speaker, lines, first_line, self._source.lines)
+                        if CLOSE in rest:
+                            yield from self._finish()
+                            rest = rest.replace(CLOSE, "")
+                        self._after_blank = self._after_blank or not line.strip()
+                        self._leave_out(rest, number)
+                        rest = None
+        if self._speaker:
+            self._close(self._source.lines)
         yield from self._finish()
         self._flush_outside()
 
-    def _starts_document(self, speaker: str, after_blank: bool) -> bool:
+    def _open(self, speaker: str, number: int) -> Iterator[Document]:
+        """A message begins; it may be the first of a new document."""
+        if self._speaker:
+            self._close(number - 1)
+        self._flush_outside()
         role = SPEAKERS.get(speaker, "user")
-        if not self._spoken or all(spoken.role == "system" for spoken in self._spoken):
-            return False
-        return role == "system" or (role == "user" and after_blank)
+        if any(spoken.role != "system" for spoken in self._spoken) and (
+            role == "system" or (role == "user" and self._after_blank)
+        ):
+            yield from self._finish()
+        self._speaker, self._first_line, self._lines, self._size, self._after_blank = speaker, number, [], 0, False
 
-    def _close(self, speaker: str, lines: list[str], first_line: int, last_line: int) -> None:
-        text = "\n".join(lines).strip("\n").rstrip()
-        if speaker not in SPEAKERS:
+    def _speak(self, line: str, number: int) -> str | None:
+        """A line of the open message; what follows the message's end on it, if anything."""
+        text, end, rest = line.partition(END)
+        if self._size > TURN_LIMIT:
+            self._leave_out(text, number)
+        else:
+            self._lines.append(text)
+            self._size += len(text) + 1
+        if end:
+            self._close(number)
+        return rest or None
+
+    def _close(self, last_line: int) -> None:
+        speaker, first_line, self._speaker = self._speaker, self._first_line, ""
+        last_line = max(last_line, first_line)
+        text = "\n".join(self._lines).strip("\n").rstrip()
+        if speaker in SPEAKERS:
+            self._spoken.append(Spoken(SPEAKERS[speaker], text, first_line, last_line))
+        else:
             self._report(Problem("unknown_role", first_line, speaker[:SHOWN], last_line - first_line + 1))
-            return
-        self._spoken.append(Spoken(SPEAKERS[speaker], text, first_line, last_line))
 
     def _finish(self) -> Iterator[Document]:
         spoken, self._spoken = self._spoken, []

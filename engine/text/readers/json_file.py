@@ -11,7 +11,7 @@ from engine.text.conversation import Document
 from engine.text.problem import Listener, Problem
 from engine.text.readers.json_lines import ROW_LIMIT, mended, reason, record_document
 from engine.text.readers.pairing import SHOWN
-from engine.text.readers.record import FIELDS, Columns, RecordReader
+from engine.text.readers.record import KNOWN_COLUMNS, Columns, RecordReader
 from engine.text.source import TextSource
 
 _SPACE = re.compile(r"[ \t\n\r]*")
@@ -34,7 +34,7 @@ class _Values:
         self._report = report
         self._blocks = source.blocks()
         self._decoder = json.JSONDecoder()
-        self._message_names = {*FIELDS["messages"], *FIELDS["history"], *(columns or {}).values()}
+        self._record_names = KNOWN_COLUMNS | set((columns or {}).values())
         self._text = ""
         self._position = 0
         self._line = 1
@@ -66,7 +66,7 @@ class _Values:
 
     def _unwrapped(self, value: Any, first: int) -> Iterator[tuple[Any, int, int]]:
         """Records inside an object that is none itself: {"train": [...], "test": [...]}."""
-        if isinstance(value, dict) and not self._message_names & value.keys():
+        if isinstance(value, dict) and not self._record_names & value.keys():
             lists = [item for item in value.values() if isinstance(item, list) and item and isinstance(item[0], dict)]
             if lists:
                 for record in (record for item in lists for record in item):
@@ -77,7 +77,7 @@ class _Values:
     def _enter_wrapper(self) -> bool:
         """Step into {"name": [ {...}, so that a long list of records inside an object streams too."""
         match = _WRAPPED.match(self._text, self._position)
-        if match is None or match[1] in self._message_names or len(self._text) - self._position < (1 << 19):
+        if match is None or match[1] in self._record_names or len(self._text) - self._position < (1 << 19):
             return False
         self._advance(match.end() - 1)
         return True

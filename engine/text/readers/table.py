@@ -78,6 +78,7 @@ class _Rows:
     def __next__(self) -> list[str]:
         while True:
             self.first_line = self.last_line + (0 if self._first else 1)
+            self._first = False
             try:
                 return next(self._rows)
             except csv.Error as problem:
@@ -87,7 +88,6 @@ class _Rows:
 
     def _with_header(self) -> Iterator[str]:
         yield self._header
-        self._first = False
         yield from self._lines
 
     def _numbered(self, source: TextSource) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import subprocess
@@ -12,7 +13,6 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from token_samples import ANY_TEXT, DOCUMENTS, NASTY, ROLES, TURNS, pair, pairs, tokenizer
 
 from engine.errors import DataError, UsageError
 from engine.text.chat_template import CONTROL_TOKENS, TokenKind, render
@@ -27,6 +27,7 @@ from engine.text.tokenizer import (
     training_texts,
     well_formed,
 )
+from tests.engine.text.token_samples import ANY_TEXT, DOCUMENTS, NASTY, ROLES, TURNS, pair, pairs, tokenizer
 
 
 class TestLossless:
@@ -122,7 +123,7 @@ class TestKinds:
             Turn("tool", "R"),
         ]
         encoded = tokenizer().encode_turns(turns)
-        text = {kind: b"" for kind in TokenKind}
+        text = dict.fromkeys(TokenKind, b"")
         for token, kind in zip(encoded.ids, encoded.kinds, strict=True):
             text[TokenKind(kind)] += tokenizer().token_bytes_shown(token)
         assert text[TokenKind.PROMPT] == b"SU"
@@ -177,14 +178,14 @@ class TestStream:
 
 class TestTraining:
     def test_it_is_deterministic_whatever_the_number_of_threads(self) -> None:
-        code = "from token_samples import *\nprint(tokenizer().hash)"
+        code = "from tests.engine.text.token_samples import *\nprint(tokenizer().hash)"
         hashes = set()
         for threads in ("1", "2"):
             environment = {
                 **os.environ,
                 "RAYON_NUM_THREADS": threads,
                 "PYTHONHASHSEED": threads,
-                "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parents[3])]),
+                "PYTHONPATH": str(Path(__file__).parents[3]),
             }
             hashes.add(subprocess.check_output([sys.executable, "-c", code], env=environment, text=True).strip())
         assert hashes == {tokenizer().hash}
@@ -268,7 +269,7 @@ class TestLongTexts:
     def test_cutting_does_not_change_the_tokens(self, words: list[str], size: int) -> None:
         text = "over jumps " + "".join(words) + " lazy dog"
         pieces = list(split_long(text, size))
-        cuts = zip(pieces, pieces[1:], strict=False)
+        cuts = itertools.pairwise(pieces)
         natural = all(after[0] == " " or (before[-1] == "\n" and not after[0].isspace()) for before, after in cuts)
         whole = tokenizer()._library.encode(text).ids
         assert not natural or [token for piece in pieces for token in tokenizer().encode(piece)] == whole

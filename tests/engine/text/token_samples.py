@@ -20,7 +20,7 @@ NASTY = [
     "def f(x):\n    if x:\n\treturn 'it''s' # \\n\n\n\n",
     "nul \x00 bell \x07 escape \x1b[31m delete \x7f c1 \x85\x9b",
     "\u0301\u0300 lone marks; e\u0301 against \u00e9",
-    "na\u00efve \u65e5\u672c\u8a9e \ud55c\uad6d\uc5b4 \u0440\u0443\u0441 \u05e2\u05d1\u05e8\u05d9\u05ea \u0e44\u0e17\u0e22",
+    "na\u00efve \u65e5\u672c\u8a9e \ud55c\uad6d\uc5b4 \u0440\u0443\u0441 \u05e2\u05d1\u05e8 \u0e44\u0e17\u0e22",
     "\U0001f600 \U0001f469\u200d\U0001f469\u200d\U0001f467 \U0001f1f3\U0001f1f4 \U0001f44d\U0001f3fd \u2764\ufe0f",
     "\ufeffbom \ufffd \ufffe \uffff \U0010ffff \u2028\u2029",
     "1234567890 3.14159 1,000,000 0xFF \u00b2\u00be\u0663",

@@ -1,0 +1,83 @@
+"""Characters that do not belong into text: controls, reordering and invisible ones, replacement characters, old line ends."""
+
+from __future__ import annotations
+
+import re
+
+from engine.text.findings.check import Check
+from engine.text.findings.finding import Ledger
+from engine.text.source import Block, TextSource
+
+CONTROLS = "\x01-\x08\x0b\x0e-\x1f\x7f\x80-\x9f\u2028\u2029"
+"""C0 without tab, newline and form feed; DEL; C1; the Unicode line separators."""
+
+BIDI = "\u202a-\u202e\u2066-\u2069"
+"""Embeddings, overrides and isolates: text that reads differently than it is stored."""
+
+INVISIBLE = "\u00ad\u180e\u200b\u2060-\u2064\ufeff\ufff9-\ufffb\U000e0000-\U000e007f"
+"""Nothing to see; a joiner (U+200C, U+200D) is needed in some scripts and stays."""
+
+SPECIAL_TOKENS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "</s>", "<|eot_id|>", "[INST]")
+
+_ODD = re.compile(f"[\0{CONTROLS}{BIDI}{INVISIBLE}\ufffd]")
+_ODD_ASCII = bytes([*range(0x09), 0x0B, *range(0x0E, 0x20), 0x7F])
+_KINDS = (
+    ("nul", re.compile("\0")),
+    ("control", re.compile(f"[{CONTROLS}]")),
+    ("bidi", re.compile(f"[{BIDI}]")),
+    ("invisible", re.compile(f"[{INVISIBLE}]")),
+    ("replacement", re.compile("\ufffd")),
+)
+
+
+class Characters(Check):
+    """Counts lines with odd characters, byte order marks and line ends."""
+
+    def block(self, block: Block, ledger: Ledger) -> None:
+        """Look at the whole block first; single lines only when it holds something."""
+        text = block.text
+        if text.isascii():
+            data = text.encode("ascii")
+            if len(data.translate(None, _ODD_ASCII)) == len(data):
+                return
+        elif _ODD.search(text) is None:
+            return
+        for number, line in enumerate(block.lines, block.first_line):
+            if _ODD.search(line) is None:
+                continue
+            for code, pattern in _KINDS:
+                match = pattern.search(line)
+                if match is not None:
+                    start = max(match.start() - 20, 0)
+                    ledger.add(code, number, f"U+{ord(match[0]):04X} in {line[start : match.end() + 40]}")
+
+    def end_file(self, source: TextSource, ledger: Ledger) -> None:
+        """What the source counted while it cleaned the lines."""
+        if source.boms:
+            ledger.add("bom", 1, count=source.boms)
+        plain = max(source.lines - source.crlf - source.cr, 0)
+        if source.crlf or source.cr:
+            kinds = {"\\r\\n": source.crlf, "\\r": source.cr, "\\n": plain if plain > 1 else 0}
+            detail = " and ".join(f"{count:,} end in {kind}" for kind, count in kinds.items() if count)
+            ledger.add("line_ends", count=source.crlf + source.cr, detail=detail)
+        if source.long_lines:
+            ledger.add("long_line", count=source.long_lines)
+        if source.changed:
+            ledger.add("changed")
+
+
+class SpecialTokens(Check):
+    """Special tokens that stand in the text: ours are trained as text there, and a reader may stumble over others."""
+
+    def __init__(self) -> None:
+        self.format = ""
+        """The format of the file, whose own markers are none."""
+
+    def block(self, block: Block, ledger: Ledger) -> None:
+        """Look for each token in the whole block first."""
+        for token in SPECIAL_TOKENS:
+            if token not in block.text or (self.format == "chatml" and token[:2] == "<|"):
+                continue
+            for number, line in enumerate(block.lines, block.first_line):
+                if token in line and line.strip() != "<|endoftext|>":
+                    ledger.add("special_token", number, line)

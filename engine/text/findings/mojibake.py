@@ -1,0 +1,107 @@
+"""Text that was decoded once with the wrong encoding: `â€™` for an apostrophe, `√©` for an e with an acute accent.
+
+Each UTF-8 byte of a character shows as one character of the wrong encoding. A run that encodes back to valid UTF-8 of
+the right shape is almost never meant: the lead and continuation bytes must all be there.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+from engine.text.findings.check import Check
+from engine.text.findings.finding import Ledger
+from engine.text.source import Block
+
+CODECS = ("cp1252", "mac_roman", "latin-1", "cp437", "cp850")
+"""Encodings that UTF-8 is mistaken for, the commonest first."""
+
+
+def _table(codec: str) -> dict[str, int]:
+    """Character to byte; the bytes that cp1252 leaves open decode to themselves, as browsers and editors do."""
+    table = {}
+    for byte in range(0x80, 0x100):
+        try:
+            table[bytes([byte]).decode(codec)] = byte
+        except UnicodeDecodeError:
+            table[chr(byte)] = byte
+    return table
+
+
+_TABLES = {codec: _table(codec) for codec in CODECS}
+
+
+def _pattern(codec: str) -> str:
+    table = _TABLES[codec]
+
+    def members(first: int, last: int) -> str:
+        return "[" + "".join(re.escape(char) for char, byte in table.items() if first <= byte <= last) + "]"
+
+    tail = members(0x80, 0xBF)
+    return "|".join(
+        (
+            f"{members(0xC2, 0xDF)}{tail}",
+            f"{members(0xE0, 0xEF)}{tail}{{2}}",
+            f"{members(0xF0, 0xF4)}{tail}{{3}}",
+        )
+    )
+
+
+_RUNS = {codec: re.compile(f"(?:{_pattern(codec)})+") for codec in CODECS}
+_ANY = re.compile("|".join(f"(?:{_pattern(codec)})" for codec in CODECS))
+
+
+def repaired(text: str) -> str:
+    """`text` with every run of mojibake replaced by what it was; unchanged when there is none."""
+    if text.isascii() or _ANY.search(text) is None:
+        return text
+    for codec in CODECS:
+        text = _RUNS[codec].sub(lambda match, codec=codec: _restored(match, codec), text)  # type: ignore[misc]
+    return text
+
+
+def _restored(match: re.Match[str], codec: str) -> str:
+    run = match[0]
+    table = _TABLES[codec]
+    try:
+        restored = bytes(table[char] for char in run).decode("utf-8")
+    except UnicodeDecodeError:
+        return run
+    return restored if _believable(run, restored, match.string, match.start(), match.end(), codec) else run
+
+
+def _believable(run: str, restored: str, text: str, start: int, end: int, codec: str) -> bool:
+    """Whether the restored text is likelier than the run as it stands."""
+    for char in restored:
+        kind = unicodedata.category(char)
+        if kind in ("Cn", "Co", "Cs") or (kind == "Cc" and char not in "\x85"):
+            return False
+    if len(run) > 3 or len(restored) * 3 == len(run):
+        return True  # three or four odd characters in exactly the right order
+    # Two characters: a letter inside a word, or Latin-1 punctuation after the tell-tale first byte of Western text.
+    beside = (text[start - 1 : start] + text[end : end + 1]).isalpha() or any(
+        side.isalpha() and side.isascii() for side in (text[start - 1 : start], text[end : end + 1])
+    )
+    letters = all(char.isalpha() for char in restored)
+    if codec in ("cp437", "cp850"):
+        return letters and beside and all("\xc0" <= char <= "\u017f" for char in restored)
+    if letters:
+        return beside or run[0] in "Ã√"
+    return run[0] in "Â¬" and restored[0] in "\xa0£§©«®°±´·»¿¡€"
+
+
+class Mojibake(Check):
+    """Counts lines that hold mojibake, and shows what they were."""
+
+    def block(self, block: Block, ledger: Ledger) -> None:
+        """Look at the whole block first; single lines only when it may hold some."""
+        if block.text.isascii() or _ANY.search(block.text) is None:
+            return
+        for number, line in enumerate(block.lines, block.first_line):
+            if line.isascii():
+                continue
+            better = repaired(line)
+            if better != line:
+                first = next(index for index, (a, b) in enumerate(zip(line, better, strict=False)) if a != b)
+                start = max(first - 20, 0)
+                ledger.add("mojibake", number, f"{line[start : first + 30]} → {better[start : first + 30]}")

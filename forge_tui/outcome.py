@@ -1,0 +1,110 @@
+"""How a run stands, in a line or two with the next key: its end, or the advice that matters now."""
+
+from __future__ import annotations
+
+from rich.text import Text
+
+from engine.events import Advice, Done
+from engine.runs.control import CommandName
+from forge_tui import figures
+from forge_tui.glyphs import Glyphs
+from forge_tui.palette import Palette, severity
+from forge_tui.phase import phase_text
+from forge_tui.run_view import RunView
+from forge_tui.text import join, one_line, plain
+
+FIXES: dict[str, tuple[str, CommandName]] = {
+    "overfitting": ("stop here: the best checkpoint counts", "stop"),
+    "plateau": ("halve the learning rate", "set_learning_rate"),
+    "learning_rate_high": ("halve the learning rate", "set_learning_rate"),
+    "disk_full": ("save again", "save"),
+    "save_failed": ("save again", "save"),
+}
+"""Code of an advice to what `f` does about it, and the command that does it."""
+
+CONTINUES = ("stopped", "failed", "interrupted")
+
+
+def outcome(view: RunView, palette: Palette, glyphs: Glyphs, *, screens: frozenset[str]) -> Text | None:
+    """What is shown between the numbers and the log; None when there is nothing to say."""
+    if not view.run.alive:
+        return _ended(view, palette, glyphs, screens)
+    advice = current_advice(view)
+    return None if advice is None else _advice(advice, palette, glyphs)
+
+
+def current_advice(view: RunView) -> Advice | None:
+    """The newest advice that is more than a hint, or that a key can act on; old ones give way after a while."""
+    for advice in reversed(view.digest.advice):
+        if advice.severity != "hint" or advice.code in FIXES:
+            step = view.digest.step
+            stale = step is not None and step.time - advice.time > 900
+            return None if stale else advice
+    return None
+
+
+def _key(key: str, does: str, palette: Palette) -> Text:
+    return Text.assemble((f"[{key}]", palette.accent), (f" {does}", palette.text), end="")
+
+
+def _advice(advice: Advice, palette: Palette, glyphs: Glyphs) -> Text:
+    glyph = glyphs.hint if advice.severity == "hint" else glyphs.warn
+    line = Text(f" {glyph} ", style=severity(palette, advice.severity), end="")
+    line.append_text(plain(one_line(advice.text, 300), palette.text))
+    if advice.code in FIXES:
+        line.append("   ")
+        line.append_text(_key("f", FIXES[advice.code][0], palette))
+    line.append("   ")
+    line.append_text(_key("F", "why", palette))
+    return line
+
+
+def _ended(view: RunView, palette: Palette, glyphs: Glyphs, screens: frozenset[str]) -> Text:
+    state, phase = view.run.state, view.phase
+    head = join(Text("", end=""), phase_text(phase, glyphs, palette, code=state.code), gap=" ")
+    first = Text(" ", end="")
+    first.append_text(head)
+    lines = [first]
+    keys: list[Text] = []
+    if phase == "finished":
+        first.append_text(_finished(view, palette, glyphs))
+        if "chat" in screens:
+            keys.append(_key("5", "chat with it", palette))
+        keys.append(_key("n", "train again", palette))
+    else:
+        said = {
+            "interrupted": "its host is gone: killed, or the machine was restarted. Nothing that was saved is lost."
+        }
+        text = state.text if phase in ("failed", "stopped") else said.get(phase, "")
+        if text:
+            first.append_text(plain(f"  {one_line(text, 400)}", palette.text))
+        if state.fix:
+            lines.append(plain(f"   {one_line(state.fix, 400)}", palette.quiet))
+        if phase in CONTINUES:
+            at = f" from step {state.checkpoint_step:,}" if state.checkpoint_step else ""
+            keys.append(_key("enter", f"continue{at}", palette))
+        if state.code in ("out_of_memory", "killed_for_memory", "diverged") and "models" in screens:
+            keys.append(_key("2", "change the job", palette))
+        if state.code == "data" and "data" in screens:
+            keys.append(_key("1", "look at the data", palette))
+        keys.append(_key("n", "new run", palette))
+    keys.append(_key("6", "all runs", palette))
+    lines.append(join(Text("  ", end=""), *keys, gap="   "))
+    return Text("\n", end="").join(lines)
+
+
+def _finished(view: RunView, palette: Palette, glyphs: Glyphs) -> Text:
+    state = view.run.state
+    dot = f" {glyphs.separator} "
+    parts: list[str] = []
+    ended = view.digest.ended
+    if state.best_val_bpb is not None:
+        value = f"val {figures.loss(state.best_val_bpb)} bits/byte"
+        if isinstance(ended, Done) and ended.untrained_bpb is not None:
+            value += f" (untrained {figures.loss(ended.untrained_bpb)})"
+        parts.append(value)
+    if isinstance(ended, Done) and ended.early_stopped:
+        parts.append("stopped early")
+    parts.append(figures.duration(state.seconds))
+    parts.append(f"saved as models/{state.model}")
+    return plain("  " + dot.join(one_line(part, 100) for part in parts), palette.text)

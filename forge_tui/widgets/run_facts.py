@@ -1,0 +1,130 @@
+"""The numbers of a run: how far, how fast, how long, on what; three lines that line up and stay calm."""
+
+from __future__ import annotations
+
+import time
+
+from rich.text import Text
+from textual.widget import Widget
+
+from forge_tui import figures
+from forge_tui.access import app_of
+from forge_tui.glyphs import Glyphs
+from forge_tui.palette import Palette
+from forge_tui.run_view import RunView
+from forge_tui.text import fit, plain
+
+GAP = "   "
+
+
+class RunFacts(Widget):
+    """Draws the watched run's numbers; `refresh` is all it needs."""
+
+    can_focus = False
+
+    def render(self) -> Text:
+        app = app_of(self)
+        view = app.view
+        if view is None:
+            return Text(end="")
+        width = self.size.width
+        rows = [
+            progress_line(view, width, app.palette, app.glyphs),
+            speed_line(view, app.palette, app.glyphs),
+            machine_line(view, app.palette),
+        ]
+        for row in rows:
+            row.truncate(width, overflow="ellipsis")
+        return Text("\n", end="").join(rows)
+
+
+def progress_line(view: RunView, width: int, palette: Palette, glyphs: Glyphs) -> Text:
+    """`epoch 12/30   step 1,480/3,700   tokens 6.1M   ━━━━───── 40%`."""
+    state, step = view.run.state, view.digest.step
+    epoch = step.epoch if step else state.epoch
+    at, of = (step.step, step.steps) if step else (state.step, state.steps)
+    share = min(1.0, at / of) if of else 0.0
+    facts = [("epoch", f"{_epoch(epoch)}/{state.epochs}"), ("step", f"{at:,}/{of:,}" if of else f"{at:,}")]
+    if step is not None:
+        facts.append(("tokens", figures.count(step.tokens)))
+    left = _facts(facts, palette)
+    percent = f"{int(share * 100)}%"
+    room = width - left.cell_len - len(percent) - 6
+    if room < 6:
+        return fit(left, plain(f"{percent} ", palette.strong), width)
+    bar = min(room, 40)
+    done = round(share * bar)
+    right = Text.assemble(
+        (glyphs.bar * done, palette.accent), (glyphs.line * (bar - done), palette.rule), (f" {percent:>4} ", palette.strong),
+        end="",
+    )  # fmt: skip
+    return fit(left, right, width)
+
+
+def _epoch(epoch: float) -> str:
+    return f"{epoch:.1f}" if epoch < 10 and epoch != int(epoch) else f"{int(epoch)}"
+
+
+def speed_line(view: RunView, palette: Palette, glyphs: Glyphs) -> Text:
+    """`5,210 tok/s   68% of its best   lr 1.4e-2 ↓   grad 0.31   ~9 min left (±1)`."""
+    step, digest = view.digest.step, view.digest
+    if step is None:
+        text = "preparing: reading the data, building the model" if view.run.alive else "no step was finished"
+        return plain(f" {text}", palette.quiet)
+    line = Text(" ", end="")
+    line.append(f"{step.tokens_per_second:,.0f}", style=palette.strong)
+    line.append(" tok/s", style=palette.quiet)
+    if digest.fastest > 0:
+        line.append(
+            f"{GAP}{min(100, round(100 * step.tokens_per_second / digest.fastest))}% of its best", palette.quiet
+        )
+    arrow = {1: f" {glyphs.up}", -1: f" {glyphs.down}", 0: ""}[view.rate_trend]
+    line.append(f"{GAP}lr ", style=palette.quiet)
+    line.append(f"{figures.rate(step.learning_rate)}{arrow}", style=palette.strong)
+    line.append(f"{GAP}grad ", style=palette.quiet)
+    line.append(figures.loss(step.grad_norm)[:5], style=palette.strong)
+    line.append(GAP)
+    line.append_text(_remaining(view, palette, glyphs))
+    return line
+
+
+def _remaining(view: RunView, palette: Palette, glyphs: Glyphs) -> Text:
+    phase = view.phase
+    if phase == "paused":
+        return plain("paused", palette.warning)
+    if not view.run.alive:
+        return plain(f"ran {figures.duration(view.run.state.seconds)}", palette.quiet)
+    left, band = view.remaining(time.time())
+    if left is None:
+        return plain("time left: too early to say", palette.quiet)
+    spread = f" ({glyphs.plus_minus}{figures.duration(band)})" if band is not None and band >= 1 else ""
+    return Text.assemble(
+        (f"{glyphs.about}{figures.duration(left)}", palette.strong), (f" left{spread}", palette.quiet), end=""
+    )
+
+
+def machine_line(view: RunView, palette: Palette) -> Text:
+    """`memory 0.6/3.8 GB   use 92%   61 °C   disk 12 GB   saved 40 s ago (step 1,440)`."""
+    device, checkpoint = view.digest.device, view.digest.checkpoint
+    facts: list[tuple[str, str]] = []
+    if device is not None:
+        facts.append(("memory", f"{device.memory / 1e9:.1f}/{device.memory_total / 1e9:.1f} GB"))
+        if device.utilisation is not None:
+            facts.append(("use", f"{device.utilisation:.0f}%"))
+        if device.temperature is not None:
+            facts.append(("at", f"{device.temperature:.0f} °C"))
+        if device.disk_free is not None:
+            facts.append(("disk", figures.size(device.disk_free)))
+    if checkpoint is not None:
+        facts.append(("saved", f"{figures.ago(time.time() - checkpoint.time)} (step {checkpoint.step:,})"))
+    elif view.run.alive:
+        facts.append(("saved", "not yet"))
+    return _facts(facts, palette)
+
+
+def _facts(facts: list[tuple[str, str]], palette: Palette) -> Text:
+    line = Text(" ", end="")
+    for index, (name, value) in enumerate(facts):
+        line.append(f"{GAP if index else ''}{name} ", style=palette.quiet)
+        line.append(value, style=palette.strong)
+    return line

@@ -1,0 +1,113 @@
+"""A tiny real run inside the test process: real data, real tokenizer, real trainer, no second process."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import torch
+
+from engine.events import Event
+from engine.job import Job
+from engine.job_file import parse_job
+from engine.project import Project
+from engine.runs.control import Command
+from engine.runs.launch import prepare
+from engine.training.trainer import train_run
+
+QUESTIONS = [
+    ("What is a loop?", "A loop repeats some steps until a condition ends it."),
+    ("Who bakes bread?", "A baker bakes bread, most often early in the morning."),
+    ("Why is the sea salty?", "Rivers carry minerals from rocks into the sea, and the salt stays there."),
+    ("How many legs has a spider?", "A spider has eight legs, two more than an insect."),
+    ("Tell me about ice.", "Ice is frozen water, and it floats because it is lighter than water."),
+    ("Is the moon a planet?", "No, the moon goes around the earth, so it is a satellite."),
+]
+
+
+def corpus(copies: int = 8) -> str:
+    """Different documents without repetition: each question is asked about another number."""
+    lines = []
+    for number in range(copies):
+        for question, answer in QUESTIONS:
+            lines.append(f"Q: {question} ({number})\nA: Number {number * 7 % 13}: {answer}\n")
+    return "\n".join(lines)
+
+
+@dataclass
+class Recorder:
+    """A reporter that keeps everything and gives commands when a test says so."""
+
+    events: list[Event] = field(default_factory=list)
+    orphaned: threading.Event = field(default_factory=threading.Event)
+    at_step: dict[int, list[Command]] = field(default_factory=dict)
+    waiting: list[Command] = field(default_factory=list)
+
+    def __call__(self, event: Event) -> None:
+        self.events.append(event)
+        step = getattr(event, "step", None)
+        if event.event == "step" and step in self.at_step:
+            self.waiting += self.at_step.pop(step)
+
+    def commands(self) -> list[Command]:
+        taken, self.waiting = self.waiting, []
+        return taken
+
+    def of(self, kind: type[Event]) -> list[Event]:
+        return [event for event in self.events if isinstance(event, kind)]
+
+
+@dataclass
+class TinyRun:
+    """A project in a temporary folder, and what happens in it."""
+
+    project: Project
+    job: Job
+
+    def prepare(self, *, force: bool = False) -> Path:
+        return prepare(self.project, self.job, force=force).run
+
+    def train(self, run: Path, reporter: Recorder | None = None, *, divisor: int = 1) -> tuple[int, Recorder]:
+        recorder = reporter or Recorder()
+        torch.set_num_threads(1)
+        code = train_run(run, self.project, recorder, divisor=divisor)  # type: ignore[arg-type]
+        return int(code), recorder
+
+
+JOB = """
+[model]
+name = "tiny"
+size = {layers = 2, dim = 64, heads = 1, kv_heads = 1, ffn = 64}
+vocabulary = 320
+[data]
+files = ["data/qa.txt"]
+validation = 0.1
+[train]
+epochs = 3
+sequence_length = 48
+batch_size = 2
+gradient_accumulation = 2
+learning_rate = 0.003
+threads = 1
+[eval]
+prompts = ["What is a loop?"]
+every = 2
+max_tokens = 8
+"""
+
+
+@pytest.fixture
+def tiny_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., TinyRun]:
+    """Makes a `TinyRun`; arguments are overrides such as "train.epochs=2"."""
+    monkeypatch.setattr("engine.training.trainer.REPORT_SECONDS", 0.0)
+
+    def make(*overrides: str, text: str | None = None, name: str = "project") -> TinyRun:
+        root = tmp_path / name
+        (root / "data").mkdir(parents=True, exist_ok=True)
+        (root / "data" / "qa.txt").write_text(text or corpus())
+        return TinyRun(Project(root), parse_job(JOB, overrides=overrides))
+
+    return make

@@ -1,0 +1,242 @@
+"""Every key of forge.toml has an effect, shown here for the keys that the trainer obeys."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file
+
+from engine.errors import UsageError
+from engine.events import Checkpoint, Done, Eval, Plan, Sample, Step
+from engine.job_schema import known_keys
+from engine.runs.launch import read_request
+from engine.training.checkpoint import found, same_tensors
+from engine.training.prepare import Prepared, prepare_run
+from engine.training.trainer import Trainer
+
+from .conftest import Recorder, TinyRun, corpus
+
+Make = Callable[..., TinyRun]
+
+
+def prepared(tiny: TinyRun) -> Prepared:
+    run = tiny.prepare(force=True)
+    return prepare_run(run, tiny.project, read_request(run), Recorder())  # type: ignore[arg-type]
+
+
+def plan(make: Make, *overrides: str, **kwargs: str) -> Plan:
+    return prepared(make(*overrides, **kwargs)).plan
+
+
+def test_model_keys(tiny_run: Make) -> None:
+    assert plan(tiny_run, "model.name=other").model == "other"
+    assert plan(tiny_run, "model.size=nano").size == "nano"
+    assert plan(tiny_run, "model.vocabulary=340").vocabulary == 340
+
+
+def test_data_files_accepts_globs_and_tables_with_weights(tiny_run: Make) -> None:
+    one = plan(tiny_run, 'data.files=["data/*.txt"]')
+    heavy = prepared(tiny_run('data.files=[{path = "data/qa.txt", weight = 2.0}]'))
+    assert one.documents == heavy.plan.documents
+    rows = [prepared(tiny_run()).course.stages[0].order(0).tokens, heavy.course.stages[0].order(0).tokens]
+    assert rows[1] == pytest.approx(2 * rows[0], rel=0.01)
+
+
+def test_data_format_decides_what_a_document_is(tiny_run: Make) -> None:
+    assert prepared(tiny_run()).conversation
+    assert not prepared(tiny_run("data.format=text")).conversation
+
+
+def test_data_validation_is_the_share_held_out(tiny_run: Make) -> None:
+    counts = [plan(tiny_run, f"data.validation={share}").validation_documents for share in (0.0, 0.1, 0.3)]
+    assert counts[0] == 0 < counts[1] < counts[2]
+
+
+def test_data_deduplicate_drops_repeated_documents(tiny_run: Make) -> None:
+    twice = corpus() + "\n" + corpus()
+    kept, dropped = (plan(tiny_run, f"data.deduplicate={value}", text=twice) for value in ("false", "true"))
+    assert kept.documents >= 2 * dropped.documents - 12
+
+
+@pytest.mark.parametrize(
+    ("override", "path", "value"),
+    [
+        ("train.epochs=7", ("epochs",), 7),
+        ("train.learning_rate=0.0123", ("job", "train", "learning_rate"), 0.0123),
+        ("train.batch_size=3", ("job", "train", "batch_size"), 3),
+        ("train.gradient_accumulation=5", ("job", "train", "gradient_accumulation"), 5),
+        ("train.sequence_length=64", ("job", "train", "sequence_length"), 64),
+        ("train.mixed_precision=bf16", ("precision",), "bf16"),
+        ("train.mixed_precision=false", ("precision",), "fp32"),
+        ("train.threads=1", ("threads",), 1),
+        ("train.device=cpu", ("device",), "cpu"),
+        ("train.weight_decay=0.7", ("job", "train", "weight_decay"), 0.7),
+        ("train.warmup=0.5", ("job", "train", "warmup"), 0.5),
+        ("train.prompt_weight=0.25", ("job", "train", "prompt_weight"), 0.25),
+    ],
+)
+def test_numbers_are_taken_as_asked(tiny_run: Make, override: str, path: tuple[str, ...], value: object) -> None:
+    found_value: object = plan(tiny_run, override)
+    for part in path:
+        found_value = found_value[part] if isinstance(found_value, dict) else getattr(found_value, part)
+    assert found_value == value
+
+
+def test_a_device_that_is_not_there_is_refused(tiny_run: Make) -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    with pytest.raises(UsageError, match="cuda"):
+        plan(tiny_run, "train.device=cuda")
+
+
+def test_preset_classic_is_the_guides_numbers(tiny_run: Make) -> None:
+    open_keys = ("learning_rate", "batch_size", "gradient_accumulation", "sequence_length")
+    train = plan(tiny_run, "train.preset=classic", *(f"train.{key}=auto" for key in open_keys)).job["train"]
+    assert train["learning_rate"] == 1e-4
+    assert (train["batch_size"], train["gradient_accumulation"], train["sequence_length"]) == (32, 4, 512)
+    assert train["save_every"] == 100
+
+
+def test_sequence_length_auto_comes_from_the_documents(tiny_run: Make) -> None:
+    train = plan(tiny_run, "train.sequence_length=auto").job["train"]
+    assert train["sequence_length"] == 256
+
+
+def test_every_auto_has_a_value_and_a_reason(tiny_run: Make) -> None:
+    names = ("learning_rate", "batch_size", "gradient_accumulation", "sequence_length")
+    found_plan = plan(tiny_run, *(f"train.{name}=auto" for name in names))
+    assert "auto" not in [
+        value for key, value in found_plan.job["train"].items() if key not in ("preset", "checkpoint_budget")
+    ]
+    for key in (
+        *names,
+        "weight_decay",
+        "warmup",
+        "save_every",
+        "prompt_weight",
+        "mixed_precision",
+        "device",
+        "threads",
+    ):
+        assert found_plan.why[f"train.{key}"]
+
+
+def test_warmup_and_learning_rate_shape_the_first_steps(tiny_run: Make) -> None:
+    tiny = tiny_run("train.warmup=0.5", "train.learning_rate=0.01")
+    _, recorder = tiny.train(tiny.prepare())
+    rates = [event.learning_rate for event in recorder.of(Step)]
+    half = len(rates) // 2
+    assert rates[0] < rates[half // 2] < rates[half - 1] <= 0.01
+
+
+def test_weight_decay_applies_to_matrices_only(tiny_run: Make) -> None:
+    run = prepared(tiny_run("train.weight_decay=0.7"))
+    trainer = Trainer(run, Recorder())  # type: ignore[arg-type]
+    decays = {group["weight_decay"]: [p.ndim for p in group["params"]] for group in trainer.optimizer.param_groups}
+    assert min(decays[0.7]) == 2 and 1 in decays[0.0]
+
+
+def test_gradient_clip_bounds_the_update(tiny_run: Make) -> None:
+    weights = []
+    for clip in ("0.0001", "1.0"):
+        tiny = tiny_run(f"train.gradient_clip={clip}", "train.epochs=1", name=f"clip{clip}")
+        tiny.train(tiny.prepare())
+        weights.append(load_file(tiny.project.root / "models/tiny/model.safetensors"))
+    assert not same_tensors(*weights)
+
+
+def test_prompt_weight_masks_what_the_user_says(tiny_run: Make) -> None:
+    full, answers = (prepared(tiny_run(f"train.prompt_weight={w}")).course.batches(0, 99)[0] for w in ("1.0", "0.0"))
+    assert full.weights.min() >= 0 and set(answers.weights.flatten().tolist()) == {0.0, 1.0}
+    assert answers.weights.sum() < full.weights.sum()
+
+
+def test_seed_changes_the_weights_and_nothing_else_does(tiny_run: Make) -> None:
+    finals = []
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        tiny = tiny_run(f"train.seed={seed}", "train.epochs=1", name=name)
+        run = tiny.prepare()
+        tiny.train(run)
+        finals.append(load_file(found(run / "checkpoints")[0] / "model.safetensors"))
+    assert same_tensors(finals[0], finals[1])
+    assert not same_tensors(finals[0], finals[2])
+
+
+def test_save_every_counts_epochs_and_keep_checkpoints_bounds_them(tiny_run: Make) -> None:
+    tiny = tiny_run("train.save_every=2", "train.epochs=6", "train.keep_checkpoints=2")
+    run = tiny.prepare()
+    _, recorder = tiny.train(run)
+    assert [event.reason for event in recorder.of(Checkpoint) if event.reason != "best"] == [
+        "schedule",
+        "schedule",
+        "end",
+    ]
+    assert len(found(run / "checkpoints")) == 2
+    tiny = tiny_run("train.save_every=1", "train.epochs=6", "train.keep_checkpoints=4", name="four")
+    run = tiny.prepare()
+    tiny.train(run)
+    assert len(found(run / "checkpoints")) == 4
+
+
+def test_save_minutes_saves_by_the_clock(tiny_run: Make) -> None:
+    tiny = tiny_run("train.save_minutes=0.0000001", "train.epochs=1")
+    _, recorder = tiny.train(tiny.prepare())
+    assert "time" in [event.reason for event in recorder.of(Checkpoint)]
+
+
+def test_checkpoint_budget_bounds_the_bytes(tiny_run: Make) -> None:
+    tiny = tiny_run(
+        "train.save_every=1", "train.epochs=5", "train.keep_checkpoints=5", "train.checkpoint_budget=0.000001"
+    )
+    run = tiny.prepare()
+    tiny.train(run)
+    assert len(found(run / "checkpoints")) == 2
+
+
+def test_eval_keys(tiny_run: Make) -> None:
+    tiny = tiny_run('eval.prompts=["One?", "Two?"]', "eval.every=1", "eval.max_tokens=1", "train.epochs=2")
+    _, recorder = tiny.train(tiny.prepare())
+    samples = recorder.of(Sample)
+    assert [event.prompt for event in samples] == ["One?", "Two?"] * 2
+    assert all(len(event.text.split()) <= 2 for event in samples)
+
+
+def test_method_build_replaces_only_by_force_and_keeps_the_old_one(tiny_run: Make) -> None:
+    tiny = tiny_run("train.epochs=1")
+    tiny.train(tiny.prepare())
+    again = tiny_run("train.epochs=1", "train.method=build")
+    with pytest.raises(UsageError, match="would be replaced"):
+        again.prepare()
+    _, recorder = again.train(again.prepare(force=True))
+    assert recorder.of(Done)
+    trashed = list((tiny.project.models / ".trash").glob("tiny-*"))
+    assert len(trashed) == 1
+
+
+def test_method_grow_starts_from_the_smaller_model_exactly(tiny_run: Make) -> None:
+    tiny = tiny_run("train.epochs=2")
+    _, first = tiny.train(tiny.prepare())
+    bigger = "model.size={layers = 3, dim = 128, heads = 2, kv_heads = 1, ffn = 128}"
+    grown = tiny_run("train.epochs=1", "train.method=grow", bigger)
+    _, second = grown.train(grown.prepare())
+    assert second.of(Plan)[0].parameters > 2 * first.of(Plan)[0].parameters
+    assert second.of(Eval)[0].val_bpb == pytest.approx(first.of(Done)[0].val_bpb, rel=1e-4)
+
+
+def test_export_gguf_writes_a_file_beside_the_model(tiny_run: Make) -> None:
+    tiny = tiny_run("train.epochs=1", 'export.gguf=["f16"]')
+    tiny.train(tiny.prepare())
+    files = list((tiny.project.root / "models/tiny").glob("*.gguf"))
+    assert len(files) == 1
+    assert files[0].read_bytes()[:4] == b"GGUF"
+
+
+def test_no_key_is_without_a_test() -> None:
+    here = Path(__file__).read_text() + (Path(__file__).parent / "test_trainer.py").read_text()
+    elsewhere = {"stage.name", "stage.files", "stage.epochs", "stage.learning_rate", "model.name"}
+    missing = [key for key in known_keys() if key not in elsewhere and key.rpartition(".")[2] not in here]
+    assert not missing
