@@ -33,7 +33,7 @@ from forge_tui.run_view import RunView
 from forge_tui.screens import BY_NAME
 from forge_tui.screens.base import ForgeScreen
 from forge_tui.screens.modal import ForgeModal
-from forge_tui.settings import Settings, crash_file, load_keymap, load_settings, remember, save_settings
+from forge_tui.settings import Settings, crash_file, load_keymap, load_settings, log_crash, remember, save_settings
 from forge_tui.terminal import Capabilities, OutputGuard, SignalExit
 from forge_tui.text import join, one_line, plain, sanitize
 from forge_tui.themes import CONSOLE, THEMES
@@ -45,7 +45,7 @@ TICK_SECONDS = 0.5
 
 
 def _commands() -> type[Provider]:
-    from forge_tui.commands import ForgeCommands
+    from forge_tui.command_list import ForgeCommands
 
     return ForgeCommands
 
@@ -232,12 +232,8 @@ class ForgeApp(App[None]):
 
     def _fatal_error(self) -> None:
         """Write the traceback to the log instead of the terminal: it holds paths and data."""
-        path = crash_file()
-        with contextlib.suppress(OSError):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("a", encoding="utf-8", errors="replace") as stream:
-                stream.write(f"---- {time.strftime('%Y-%m-%d %H:%M:%S')}\n{traceback.format_exc()}\n")
         kind = sys.exc_info()[0]
+        path = log_crash(traceback.format_exc())
         self._farewell = (
             f"forge-tui met an unexpected error ({kind.__name__ if kind else 'unknown'}) and had to leave. "
             f"Runs go on. The traceback is in {path}"
@@ -264,7 +260,7 @@ class ForgeApp(App[None]):
         if not self._visited or self._visited[-1] != self.current_mode:
             self._visited = [*self._visited[-19:], self.current_mode]
 
-    def action_back(self) -> None:
+    async def action_back(self) -> None:
         """esc: the innermost thing, then the screen before; never the app."""
         screen = self.screen
         if isinstance(screen, ForgeScreen):
@@ -314,13 +310,7 @@ class ForgeApp(App[None]):
 
     def unexpected(self, error: Exception) -> None:
         """An error that is ours: into the log, with a word to the user."""
-        path = crash_file()
-        with contextlib.suppress(OSError):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("a", encoding="utf-8", errors="replace") as stream:
-                stream.write(
-                    f"---- {time.strftime('%Y-%m-%d %H:%M:%S')}\n{''.join(traceback.format_exception(error))}\n"
-                )
+        path = log_crash("".join(traceback.format_exception(error)))
         self.notify(f"{type(error).__name__}: {error}\nThe traceback is in {path}", severity="error", timeout=15)
 
     def on_finished(self, message: Finished) -> None:
@@ -428,7 +418,7 @@ class ForgeApp(App[None]):
         return join(plain(job.model.name, palette.strong), plain(size, palette.quiet), gap=dot), Text(end="")
 
     def get_system_commands(self, screen: Screen[object]) -> Iterator[Any]:
-        """None of Textual's: the palette's commands are in `forge_tui.commands`."""
+        """None of Textual's: the palette's commands are in `forge_tui.command_list`."""
         yield from ()
 
 

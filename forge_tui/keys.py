@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from textual.binding import Binding
+from textual.binding import Binding, BindingType
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,7 @@ SCOPES: dict[str, str] = {
     "chart": "Loss chart",
     "log": "Log",
     "list": "Lists",
+    "filter": "Lists that can be narrowed",
     "modal": "Dialogs",
     "confirm": "Questions",
     "ask": "Text fields in dialogs",
@@ -128,7 +129,7 @@ KEYS: tuple[Key, ...] = (
     Key("list.page_up", "ctrl+u,pageup", "page_up", "page up", "One page up", hint=False),
     Key("list.top", "g,home", "first", "first", "First entry", hint=False),
     Key("list.bottom", "G,end", "last", "last", "Last entry", hint=False),
-    Key("list.filter", "slash", "filter", "filter", "Show only the entries that contain a text; esc shows all"),
+    Key("filter.open", "slash", "filter", "filter", "Show only the entries that contain a text; esc shows all"),
     Key("runs.attach", "enter", "attach", "attach", "Watch this run on the Train screen"),
     Key("runs.stop", "s", "stop", "stop", "Finish the step, save, and stop"),
     Key("runs.continue", "c", "continue_run", "continue", "Go on with a stopped, failed or interrupted run"),
@@ -161,7 +162,7 @@ _SHOWN = {
 }  # fmt: skip
 
 
-def bindings(*scopes: str) -> list[Binding]:
+def bindings(*scopes: str) -> list[BindingType]:
     """Textual bindings for the `BINDINGS` of a screen or widget, from the registry."""
     wanted = [key for scope in scopes for key in KEYS if key.scope == scope]
     if not wanted:

@@ -34,13 +34,13 @@ class Palette:
 def palette_of(variables: Mapping[str, str], *, ansi: bool) -> Palette:
     """The palette of a theme, from its CSS variables."""
 
-    def color(name: str, **attributes: bool) -> Style:
+    def color(name: str, *, bold: bool | None = None) -> Style:
         value = variables.get(name, "")
         try:
             parsed = Color.parse(value.split()[0] if value else "ansi_default")
         except ColorParseError:
-            return Style(**attributes)
-        return Style(color=parsed.rich_color, **attributes)
+            return Style(bold=bold)
+        return Style(color=parsed.rich_color, bold=bold)
 
     return Palette(
         text=color("foreground"),
@@ -49,10 +49,10 @@ def palette_of(variables: Mapping[str, str], *, ansi: bool) -> Palette:
         accent=color("accent"),
         strong=color("foreground", bold=True),
         good=color("success"),
-        warning=color("warning", bold=ansi),
+        warning=color("warning", bold=ansi or None),
         error=color("error", bold=True),
         train=color("train"),
-        validation=color("validation", bold=ansi),
+        validation=color("validation", bold=ansi or None),
         overlays=(color("overlay-1"), color("overlay-2"), color("overlay-3")),
         mark=Style(bold=True, reverse=True) if ansi else color("accent", bold=True),
     )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import time
 import tomllib
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -50,6 +52,16 @@ def keys_file() -> Path:
 def crash_file() -> Path:
     """Where the traceback of an unexpected error goes."""
     return Path(platformdirs.user_log_dir(APP, appauthor=False)) / "app.log"
+
+
+def log_crash(text: str) -> Path:
+    """Append a traceback to the log; returns where that is."""
+    path = crash_file()
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a", encoding="utf-8", errors="replace") as stream:
+            stream.write(f"---- {time.strftime('%Y-%m-%d %H:%M:%S')}\n{text}\n")
+    return path
 
 
 def load_settings() -> Settings:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -26,6 +27,7 @@ from engine.runs import manifest
 from engine.runs.launch import Request, read_request
 from engine.runs.state import read_run
 from engine.sizes import name_of
+from engine.text.formats import read_documents
 from engine.text.tokenizer import Tokenizer
 
 
@@ -120,7 +122,7 @@ def _card(folder: Path, checkpoint: Checkpoint) -> ModelCard:
         step=checkpoint.step,
         epochs=epochs,
         tokens=tokens + sum(step.tokens for step in earlier),
-        conversation=published.conversation if published else True,
+        conversation=published.conversation if published else _converses(request, folder.parents[1]),
         data=_data(request, folder.parents[1]),
         metrics={} if checkpoint.val_bpb is None else {"val_bpb": checkpoint.val_bpb},
         lineage=(*earlier, step),
@@ -133,6 +135,21 @@ def _published_card(folder: Path) -> ModelCard | None:
         return read_model(folder).card
     except ForgeError:
         return None  # nothing is published yet, or it is what is to be replaced because it is damaged
+
+
+def _converses(request: Request, root: Path) -> bool:
+    """Whether the run's data hold conversations; true when they are gone, as for most models."""
+    formats = {entry.path: entry.format for entry in request.job.all_files}
+    seen = False
+    for path in request.data:
+        try:
+            for document in itertools.islice(read_documents(root / path, formats.get(path, "auto")), 20):
+                seen = True
+                if not document.is_prose:
+                    return True
+        except ForgeError:
+            continue
+    return not seen
 
 
 def _data(request: Request, root: Path) -> tuple[DataFile, ...]:

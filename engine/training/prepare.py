@@ -67,7 +67,8 @@ def prepare_run(run: Path, project: Project, request: Request, reporter: Reporte
     folder = project.model(asked.model.name)
     start = read_model(folder) if asked.train.method != "build" and (folder / "config.json").exists() else None
     resumed = (run / JOB).exists()
-    job = replace(load_job(run / JOB), model=asked.model) if resumed else asked
+    job = load_job(run / JOB) if resumed else asked
+    job = replace(job, model=replace(job.model, name=asked.model.name))  # a rename may have come between
     tokenizer = _tokenizer(run, project, job, start, reporter)
     dims = (
         dimensions_of(job.model.size)

@@ -13,7 +13,7 @@ from forge_tui.themes import ABOUT
 
 _UNLISTED = ("list", "log", "modal", "confirm", "ask", "help")
 """Scopes of movement: nobody looks for these by name."""
-_LISTED_ANYWAY = ("log.search", "log.level", "list.filter")
+_LISTED_ANYWAY = ("log.search", "log.level", "filter.open")
 
 
 class ForgeCommands(Provider):
