@@ -76,20 +76,34 @@ class FileLock:
         self._descriptor: int | None = None
 
     def acquire(self, timeout: float = 0.25) -> bool:
-        """Take the lock, waiting at most `timeout` seconds (a short look by `is_locked` must not refuse us)."""
-        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        """Take the lock, waiting at most `timeout` seconds (a short look by `is_locked` must not refuse us).
+
+        Raises:
+            ForgeError: the file cannot be opened, or its file system has no locks.
+        """
         deadline = time.monotonic() + timeout
         while True:
             try:
+                descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            except OSError as error:
+                raise os_error(error, self.path) from error
+            try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if _is_file(descriptor, self.path):
+                    self._descriptor = descriptor
+                    return True
             except BlockingIOError:
                 if time.monotonic() >= deadline:
                     os.close(descriptor)
                     return False
                 time.sleep(0.02)
-            else:
-                self._descriptor = descriptor
-                return True
+            except OSError as error:
+                os.close(descriptor)
+                raise ForgeError(
+                    f"Files cannot be locked here: {(error.strerror or str(error)).lower()}.", file=self.path,
+                    fix="Keep the project on a local disk, or on a network one with locks (`forge-tui doctor`).",
+                ) from error  # fmt: skip
+            os.close(descriptor)
 
     def release(self) -> None:
         """Give the lock back; harmless when it is not held."""
@@ -104,6 +118,14 @@ class FileLock:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.release()
+
+
+def _is_file(descriptor: int, path: Path) -> bool:
+    """Whether the file that was opened is still the one of that name: a lock on a deleted file locks nobody out."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def is_locked(path: Path) -> bool:

@@ -54,8 +54,9 @@ def processor_name() -> str:
     """The processor's name as it calls itself."""
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.lower().startswith(("model name", "model\t", "hardware")):
-                return line.partition(":")[2].strip()
+            name, _, value = line.partition(":")
+            if name.strip().lower() in ("model name", "hardware"):
+                return value.strip()
     except OSError:
         pass
     return platform.processor() or platform.machine()

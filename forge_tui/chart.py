@@ -186,7 +186,7 @@ def _steps_at(
 
 
 def _y_ticks(low: float, high: float, height: int, *, log: bool) -> tuple[tuple[float, str], ...]:
-    most = max(2, height // 3)
+    most = max(2, height // 2)
     if not log:
         values = nice_ticks(low, high, most)
         step = values[1] - values[0] if len(values) > 1 else (high - low)

@@ -141,7 +141,7 @@ KEYS: tuple[Key, ...] = (
     Key("confirm.no", "n,q", "close", "no", "Do not"),
     Key("confirm.other", "tab,left,right,h,l,j,k,up,down", "other", "other", "The other button", hint=False),
     Key("confirm.press", "enter,space", "press", "press", "Press the marked button", hint=False),
-    Key("overlay.toggle", "space,x", "toggle", "choose", "Choose or unchoose the run"),
+    Key("overlay.toggle", "space,x", "choose", "choose", "Choose or unchoose the run"),
     Key("overlay.accept", "enter", "accept", "draw", "Draw the chosen curves"),
     Key("help.close", "q,question_mark,f1", "close", "close", "Close the list", hint=False),
     Key("help.down", "j,down", "down", "down", "One line down"),

@@ -11,12 +11,12 @@ from forge_tui.glyphs import Glyphs
 from forge_tui.palette import Palette, severity
 from forge_tui.phase import phase_text
 from forge_tui.run_view import RunView
-from forge_tui.text import join, one_line, plain
+from forge_tui.text import fit, join, one_line, plain
 
 FIXES: dict[str, tuple[str, CommandName]] = {
-    "overfitting": ("stop here: the best checkpoint counts", "stop"),
-    "plateau": ("halve the learning rate", "set_learning_rate"),
-    "learning_rate_high": ("halve the learning rate", "set_learning_rate"),
+    "overfitting": ("stop at the best", "stop"),
+    "plateau": ("halve the rate", "set_learning_rate"),
+    "learning_rate_high": ("halve the rate", "set_learning_rate"),
     "disk_full": ("save again", "save"),
     "save_failed": ("save again", "save"),
 }
@@ -25,12 +25,12 @@ FIXES: dict[str, tuple[str, CommandName]] = {
 CONTINUES = ("stopped", "failed", "interrupted")
 
 
-def outcome(view: RunView, palette: Palette, glyphs: Glyphs, *, screens: frozenset[str]) -> Text | None:
+def outcome(view: RunView, palette: Palette, glyphs: Glyphs, *, screens: frozenset[str], width: int) -> Text | None:
     """What is shown between the numbers and the log; None when there is nothing to say."""
     if not view.run.alive:
         return _ended(view, palette, glyphs, screens)
     advice = current_advice(view)
-    return None if advice is None else _advice(advice, palette, glyphs)
+    return None if advice is None else _advice(advice, palette, glyphs, width)
 
 
 def current_advice(view: RunView) -> Advice | None:
@@ -47,16 +47,15 @@ def _key(key: str, does: str, palette: Palette) -> Text:
     return Text.assemble((f"[{key}]", palette.accent), (f" {does}", palette.text), end="")
 
 
-def _advice(advice: Advice, palette: Palette, glyphs: Glyphs) -> Text:
+def _advice(advice: Advice, palette: Palette, glyphs: Glyphs, width: int) -> Text:
+    """On one line: the words give way to the keys."""
     glyph = glyphs.hint if advice.severity == "hint" else glyphs.warn
-    line = Text(f" {glyph} ", style=severity(palette, advice.severity), end="")
-    line.append_text(plain(one_line(advice.text, 300), palette.text))
-    if advice.code in FIXES:
-        line.append("   ")
-        line.append_text(_key("f", FIXES[advice.code][0], palette))
-    line.append("   ")
-    line.append_text(_key("F", "why", palette))
-    return line
+    words = join(
+        plain(f" {glyph}", severity(palette, advice.severity)), plain(one_line(advice.text, 300), palette.text)
+    )
+    fix = _key("f", FIXES[advice.code][0], palette) if advice.code in FIXES else None
+    keys = join(fix, _key("F", "why", palette), gap="  ")
+    return fit(words, join(Text(" "), keys, Text(" ")), width)
 
 
 def _ended(view: RunView, palette: Palette, glyphs: Glyphs, screens: frozenset[str]) -> Text:
@@ -72,10 +71,8 @@ def _ended(view: RunView, palette: Palette, glyphs: Glyphs, screens: frozenset[s
             keys.append(_key("5", "chat with it", palette))
         keys.append(_key("n", "train again", palette))
     else:
-        said = {
-            "interrupted": "its host is gone: killed, or the machine was restarted. Nothing that was saved is lost."
-        }
-        text = state.text if phase in ("failed", "stopped") else said.get(phase, "")
+        gone = "its host is gone: killed, or the machine was restarted. Nothing that was saved is lost."
+        text = gone if phase == "interrupted" else state.text
         if text:
             first.append_text(plain(f"  {one_line(text, 400)}", palette.text))
         if state.fix:

@@ -12,7 +12,8 @@ __all__ = ["LINE_LIMIT", "fit", "join", "one_line", "plain", "sanitize"]
 
 def plain(text: str, style: str | Style = "", *, limit: int = LINE_LIMIT) -> Text:
     """`text` sanitised, as a Text that no markup parser ever sees."""
-    return Text(sanitize(text, limit), style=style, no_wrap=False, end="")
+    # A span, not a base style: what is appended to the line later must not inherit it.
+    return Text(end="").append(sanitize(text, limit), style=style)
 
 
 def join(*parts: str | Text | None, gap: str = " ") -> Text:

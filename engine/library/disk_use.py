@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from engine.disk import Disk
-from engine.errors import BusyError, ForgeError
+from engine.errors import BusyError
 from engine.files import is_locked
 from engine.library.checkpoints import checkpoints_of, discard_checkpoint
 from engine.library.names import model_names
 from engine.library.shelf import leftovers, library_lock, model_lock, remove, sweep
 from engine.library.trash import list_trash
-from engine.model.versions import VERSIONS
 from engine.project import Project
 from engine.runs import manifest
 from engine.runs.launch import MODEL_LOCK
@@ -184,10 +183,8 @@ def _leftovers(project: Project) -> list[Path]:
 
 
 def _model_use(folder: Path, seen: set[tuple[int, int]]) -> ModelUse:
-    versions = folder / VERSIONS
-    own = [path for path in folder.iterdir() if path.name != "runs"]
-    published = tree_bytes([*([versions] if versions.is_dir() else []), *own], seen)
-    runs = [path for path in (folder / "runs").iterdir()] if (folder / "runs").is_dir() else []
+    published = tree_bytes([path for path in folder.iterdir() if path.name != "runs"], seen)
+    runs = list((folder / "runs").iterdir()) if (folder / "runs").is_dir() else []
     checkpoints = tree_bytes([run / manifest.FOLDER for run in runs], seen)
     return ModelUse(folder.name, published, checkpoints, tree_bytes(runs, seen))
 
@@ -206,7 +203,7 @@ def tree_bytes(tops: Iterable[Path], seen: set[tuple[int, int]], *, freed_only: 
         path = pending.pop()
         try:
             status = os.lstat(path)
-            if os.path.stat.S_ISDIR(status.st_mode):
+            if stat.S_ISDIR(status.st_mode):
                 pending += [entry.path for entry in os.scandir(path)]
                 continue
         except OSError:

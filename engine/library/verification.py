@@ -1,4 +1,4 @@
-"""Whether every byte of a model is what was written: weights against their digest, checkpoints against their manifests."""
+"""Whether every byte of a model is as written: weights against their digest, checkpoints against their manifests."""
 
 from __future__ import annotations
 
@@ -107,9 +107,8 @@ def _weights(info: ModelInfo) -> Finding:
         return Finding("weights", "bad", f"They cannot be read: {error.strerror}.", "Check the disk.")
     if same:
         return Finding("weights", "good", f"sha256 {info.card.weights_sha256[:12]} as in forge.json")
-    return Finding(
-        "weights", "bad", "They differ from their digest in forge.json.", "Restore a checkpoint, or train the model again."
-    )
+    fix = "Restore a checkpoint, or train the model again."
+    return Finding("weights", "bad", "They differ from their digest in forge.json.", fix)
 
 
 def _tokenizer(info: ModelInfo) -> Finding:

@@ -98,6 +98,7 @@ def write_gguf(folder: Path | str, file: Path | str, kind: GgufKind = "f16") -> 
     if kind not in GGUF_KINDS:
         raise UsageError(f'There is no GGUF kind "{str(kind)[:20]}".', fix=f"Kinds: {', '.join(GGUF_KINDS)}.")
     info = read_model(folder)
+    _check_known(info)
     file = Path(file)
     temporary = file.with_name(f".{file.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
@@ -146,6 +147,18 @@ def write_modelfile(folder: Path | str, model: Path, file: Path | None = None) -
     except OSError as error:
         raise os_error(error, target) from error
     return target
+
+
+def _check_known(info: ModelInfo) -> None:
+    """Refuse what llama.cpp would not load, or compute otherwise."""
+    architecture = info.architecture
+    every_fourth = tuple(range(3, architecture.layers, 4))
+    if architecture.model_type == "smollm3" and architecture.nope_layers != every_fourth:
+        raise ModelError(
+            "llama.cpp knows blocks without rotary positions only where every fourth block is one.", file=info.folder
+        )
+    if architecture.model_type == "qwen2" and architecture.query_width != architecture.dim:
+        raise ModelError("llama.cpp's qwen2 needs heads x head_dim to be the width of the model.", file=info.folder)
 
 
 def _write(info: ModelInfo, file: Path, kind: GgufKind) -> None:
@@ -295,7 +308,11 @@ def _compare(info: ModelInfo, file: Path, kind: GgufKind) -> tuple[float, int]:
     Raises:
         ForgeError: something is not as it was written.
     """
-    found = {tensor.name: tensor for tensor in gguf.GGUFReader(file).tensors}
+    reader = gguf.GGUFReader(file)
+    tokens = reader.get_field("tokenizer.ggml.tokens")
+    if tokens is None or len(tokens.data) != info.architecture.vocabulary:
+        raise ForgeError("The GGUF file was not written right: its tokens differ.", file=file)
+    found = {tensor.name: tensor for tensor in reader.tensors}
     largest = 0.0
     for name, tensor in _tensors(info):
         entry = found.pop(name, None)

@@ -114,9 +114,12 @@ def find_model(name_or_path: str | Path) -> Path:
     project = find_project() or Project(Path.cwd())
     if NAME.fullmatch(text) and (project.models / text).is_dir():
         return project.models / text
-    path = Path(text).expanduser()
-    if text and "\0" not in text and (path.is_dir() or path.is_file()):
-        return path
+    try:
+        path = Path(text).expanduser()
+        if text and (path.is_dir() or path.is_file()):
+            return path
+    except (OSError, RuntimeError, ValueError):
+        pass  # no path can have this name
     shown = "".join(char if char.isprintable() else "?" for char in text[:60])
     raise ModelError(f'There is no model "{shown}".', file=project.models, fix=_known(project))
 

@@ -211,17 +211,17 @@ class Host:
                 self._stop(attempt, by=number.name, code=_SIGNAL_CODES[number])
         for command in take(self.run):
             if command.command == "stop":
-                self._stop(attempt, by=command.by, code=ExitCode.DONE, command=command)
+                self._stop(attempt, by=command.by, code=ExitCode.TERMINATED, command=command)
             elif command.command == "stop_now":
                 self._stop_requests += 1
-                self._stop(attempt, by=command.by, code=ExitCode.DONE, command=command)
+                self._stop(attempt, by=command.by, code=ExitCode.TERMINATED, command=command)
             else:
                 self._forward(attempt, command)
 
     def _stop(self, attempt: _Attempt, *, by: str, code: ExitCode, command: Command | None = None) -> None:
         """First request: finish the step, save, leave. Second: end the worker at once."""
         self._stop_requests += 1
-        self._stop_code = self._stop_code or (code if code else ExitCode.TERMINATED)
+        self._stop_code = self._stop_code or code
         identity = command.id if command else ""
         if self._stop_requests == 1 and attempt.planned:
             self._change(phase="stopping")

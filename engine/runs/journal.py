@@ -24,8 +24,12 @@ _PART = re.compile(r"events-(\d{12})\.jsonl")
 
 def parts(run: Path) -> list[Path]:
     """The journal's files from oldest to newest; those that were rotated away carry their first `seq`."""
-    rotated = sorted(path for path in run.glob("events-*.jsonl") if _PART.fullmatch(path.name))
-    return [*rotated, *([run / FILE] if (run / FILE).exists() else [])]
+    try:
+        names = [path.name for path in run.iterdir()]
+    except FileNotFoundError:
+        return []
+    rotated = sorted(name for name in names if _PART.fullmatch(name))
+    return [run / name for name in (*rotated, *([FILE] if FILE in names else []))]
 
 
 class Journal:
@@ -191,43 +195,45 @@ class JournalReader:
 
     def _open_next(self) -> bool:
         """Open the part that holds the event after `self.seq`; False when there is nothing yet."""
-        while True:
-            chosen: tuple[int | None, Path] | None = None
-            for part in parts(self.run):
-                first = _peek_seq(part)
-                if chosen is None or (first is not None and first <= self.seq + 1):
-                    chosen = first, part
-            if chosen is None:
-                return False
+        while index := _index(self.run):
+            known = [entry for entry in index if entry[0] is not None and entry[0] <= self.seq + 1]
+            first, chosen = known[-1] if known else index[0]
             try:
-                stream = chosen[1].open("rb")
+                stream = chosen.open("rb")
             except FileNotFoundError:
                 continue
-            if chosen[1].name != FILE or _first_seq(stream) == chosen[0]:
-                break
+            if chosen.name != FILE or _first_seq(stream) == first:
+                self._stream = stream
+                self._offset = _offset_behind(stream, self.seq) if self.seq else 0
+                return True
             stream.close()  # it was rotated away between the two looks
-        self._stream, self._offset = stream, 0
-        if self.seq:
-            self._offset = _offset_behind(stream, self.seq)
-        return True
+        return False
 
     def _is_finished(self) -> bool:
         """Whether the open file is complete and another one goes on where it ends."""
         assert self._stream is not None
         mine = os.fstat(self._stream.fileno())
-        later: list[Path] = []
-        try:
-            for part in reversed(parts(self.run)):
+        following: int | None = None
+        for first, part in reversed(_index(self.run)):
+            try:
                 if os.path.samestat(part.stat(), mine):
                     break
-                later.insert(0, part)
-        except FileNotFoundError:
-            return False
-        following = _peek_seq(later[0]) if later else None
+            except FileNotFoundError:
+                return False
+            following = first if first is not None else following
         if following is None or self._lines():
             return False
         self.seq = max(self.seq, following - 1)
         return True
+
+
+def _index(run: Path) -> list[tuple[int | None, Path]]:
+    """The parts, each with the `seq` of its first event, as they were at one moment."""
+    while True:
+        found = parts(run)
+        index = [(_peek_seq(part), part) for part in found]
+        if parts(run) == found:
+            return index
 
 
 def read_file(path: Path) -> Iterator[Event]:

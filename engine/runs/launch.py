@@ -14,12 +14,12 @@ from typing import Any, Literal
 import msgspec
 
 from engine.errors import BusyError, DiskFullError, ModelError, UsageError
-from engine.files import is_locked, os_error, sha256_of, write_atomic
+from engine.files import FileLock, is_locked, os_error, sha256_of, write_atomic
 from engine.job import Job
 from engine.job_file import to_table
 from engine.project import Project, check_name
 from engine.runs.state import REQUEST, Run, RunState, model_of, runs_of, write_state
-from engine.sizes import dimensions_of, name_of
+from engine.sizes import LADDER, dimensions_of, name_of
 
 MODEL_LOCK = ".lock"
 MINIMUM_FREE_BYTES = 64_000_000
@@ -56,6 +56,19 @@ def fingerprint_of(job: Job, data: dict[str, str]) -> str:
     return hashlib.sha256(body).hexdigest()[:32]
 
 
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a command means, before anything is written."""
+
+    kind: Literal["new", "continue", "finished"]
+    run: Path | None
+    """The run to continue, or the finished one; None for a new one."""
+    request: Request
+    """What a new run is asked to do."""
+    text: str
+    """One sentence for the user."""
+
+
 def prepare(
     project: Project, job: Job, *, force: bool = False, size_given: bool = True, always_new: bool = False
 ) -> Launch:
@@ -74,36 +87,105 @@ def prepare(
         BusyError: another run holds the model.
         DiskFullError: hardly any space is left.
     """
-    from engine.text.formats import expand
+    decision = decide(project, job, force=force, size_given=size_given, always_new=always_new)
+    if decision.run is not None:
+        return Launch(decision.kind, decision.run, decision.text)
+    name = decision.request.job.model.name
+    _check_space(project, project.model(name))
+    lock = FileLock(project.runs(name) / MODEL_LOCK)
+    if not lock.acquire():
+        raise _busy(project, name)
+    with lock:  # two equal commands at the same moment: the second finds the run of the first
+        earlier = None if force else _earlier(project, decision.request, always_new=always_new)
+        if earlier is not None and earlier.run is not None:
+            return Launch(earlier.kind, earlier.run, earlier.text)
+        run = _create(project, decision.request)
+    return Launch("new", run, f"New run {run.name} {decision.text}")
 
-    check_name(job.model.name)
-    data: dict[str, str] = {}
-    for entry in job.all_files:
-        for path in expand([entry.path], project.root):
-            data.setdefault(project.relative(path), sha256_of(path))
-    folder = project.model(job.model.name)
-    published = _published(folder)
-    job = _with_size_of(job, published, size_given=size_given)
-    fingerprint = fingerprint_of(job, data)
-    if is_locked(folder / "runs" / MODEL_LOCK):
-        raise _busy(project, job.model.name)
-    if not force and (earlier := _earlier(project, job.model.name, fingerprint, always_new=always_new)):
+
+def decide(
+    project: Project, job: Job, *, force: bool = False, size_given: bool = True, always_new: bool = False
+) -> Decision:
+    """What `prepare` would do; writes nothing. Arguments and errors as there."""
+    try:
+        name = check_name(job.model.name)
+        data = _digests(project, job)
+        published = _published(project.model(name))
+        job = _with_size_of(job, published, size_given=size_given)
+        request = Request(
+            job=job, fingerprint=fingerprint_of(job, data), data=data, created=time.time(),
+            replace=bool(published) and job.train.method == "build",
+        )  # fmt: skip
+    except UnicodeEncodeError:
+        raise UsageError("The job names a file whose name is not UTF-8.", fix="Rename the file.") from None
+    if is_locked(project.runs(name) / MODEL_LOCK):
+        raise _busy(project, name)
+    if not force and (earlier := _earlier(project, request, always_new=always_new)):
         return earlier
-    if job.train.method == "build" and published and not force:
+    method = job.train.method
+    if method == "build" and published and not force:
         raise UsageError(
-            f"models/{job.model.name} exists and would be replaced.",
+            f"models/{name} exists and would be replaced.",
             fix="Add --force to replace it (the old one goes to the trash), choose another --name, "
             'or continue it with `forge-tui train` (method = "train").',
         )
-    if job.train.method == "grow" and not published:
-        raise UsageError(
-            f"There is no model models/{job.model.name} to grow.", fix="Train it first, or name one that exists."
-        )
-    _check_space(project, folder)
-    run = _create(project, job, fingerprint, data, replace=bool(published) and job.train.method == "build")
-    verb = {"build": "builds", "train": "continues" if published else "builds", "grow": "grows"}[job.train.method]
-    over = " (the present one goes to the trash)" if published and job.train.method == "build" else ""
-    return Launch("new", run, f"New run {run.name} {verb} models/{job.model.name}{over}.")
+    if method == "grow":
+        _check_growth(job, published)
+    verb = {"build": "builds", "train": "continues" if published else "builds", "grow": "grows"}[method]
+    over = " (the present one goes to the trash)" if request.replace else ""
+    return Decision("new", None, request, f"{verb} models/{name}{over}.")
+
+
+def abandon(launch: Launch) -> None:
+    """Take a new run back that never came to train, so that nothing is left of it.
+
+    A run that was there before, or that has written a checkpoint, stays.
+    """
+    run, runs = launch.run, launch.run.parent
+    if launch.kind != "new" or any((run / "checkpoints").glob("*")):
+        return
+    lock = FileLock(runs / MODEL_LOCK)
+    if not lock.acquire():
+        return
+    with lock:
+        shutil.rmtree(run, ignore_errors=True)
+        if [path.name for path in runs.iterdir()] == [MODEL_LOCK]:
+            lock.path.unlink()
+            runs.rmdir()
+            if not any(runs.parent.iterdir()):
+                runs.parent.rmdir()
+
+
+def _digests(project: Project, job: Job) -> dict[str, str]:
+    """sha256 of every data file by its path in the project.
+
+    Raises:
+        DataError: one cannot be opened, or is plainly no data.
+    """
+    from engine.text.formats import expand, sniff
+
+    data: dict[str, str] = {}
+    for entry in job.all_files:
+        for path in expand([entry.path], project.root):
+            name = project.relative(path)
+            if name not in data:
+                sniff(path)
+                data[name] = sha256_of(path)
+    return data
+
+
+def _check_growth(job: Job, published: Any) -> None:
+    name = job.model.name
+    if not published:
+        raise UsageError(f"There is no model models/{name} to grow.", fix="Train it first, or name one that exists.")
+    present, wanted = published.architecture.dimensions, dimensions_of(job.model.size)
+    if present == wanted or present.grows_to(wanted):
+        return
+    larger = [size.name for size in LADDER if present.grows_to(size.dimensions)]
+    raise UsageError(
+        f"models/{name} is {name_of(present)} and cannot grow to {name_of(wanted)}: nothing may shrink.",
+        fix=f"It can grow to {', '.join(larger)}." if larger else "There is no larger size.",
+    )
 
 
 def _busy(project: Project, name: str) -> BusyError:
@@ -114,21 +196,19 @@ def _busy(project: Project, name: str) -> BusyError:
     )
 
 
-def _earlier(project: Project, name: str, fingerprint: str, *, always_new: bool) -> Launch | None:
+def _earlier(project: Project, request: Request, *, always_new: bool) -> Decision | None:
     """The latest run when the same job needs no new one."""
+    name = request.job.model.name
     latest = next(iter(runs_of(project, name)), None)
-    if latest is None or latest.state.fingerprint != fingerprint:
+    if latest is None or latest.state.fingerprint != request.fingerprint:
         return None
     if latest.phase != "finished":
         at = f" from step {latest.state.checkpoint_step:,}" if latest.state.checkpoint_step else ""
-        return Launch("continue", latest.folder, f"Continuing run {latest.id}{at}.")
+        return Decision("continue", latest.folder, request, f"Continuing run {latest.id}{at}.")
     if always_new or _published(project.model(name)) is None:
         return None
-    return Launch(
-        "finished",
-        latest.folder,
-        f"models/{name} is finished: run {latest.id} had the same job and data. --force trains again.",
-    )
+    text = f"models/{name} is finished: run {latest.id} had the same job and data. --force trains again."
+    return Decision("finished", latest.folder, request, text)
 
 
 def _published(folder: Path) -> Any:
@@ -185,30 +265,28 @@ def _check_space(project: Project, folder: Path) -> None:
         )
 
 
-def _create(project: Project, job: Job, fingerprint: str, data: dict[str, str], *, replace: bool) -> Path:
-    now = time.time()
+def _create(project: Project, request: Request) -> Path:
+    job, now = request.job, request.created
     run = project.runs(job.model.name) / f"{time.strftime('%Y%m%d-%H%M%S', time.localtime(now))}-{secrets.token_hex(2)}"
-    request = Request(job=job, fingerprint=fingerprint, data=data, replace=replace, created=now)
     size = job.model.size if isinstance(job.model.size, str) else "custom"
     state = RunState(
-        run=run.name,
-        model=job.model.name,
-        created=now,
-        updated=now,
-        fingerprint=fingerprint,
-        size=size,
-        data=tuple(data),
-        epochs=job.train.epochs + sum(stage.epochs for stage in job.stage),
-    )
+        run=run.name, model=job.model.name, created=now, updated=now, fingerprint=request.fingerprint, size=size,
+        data=tuple(request.data), epochs=job.train.epochs + sum(stage.epochs for stage in job.stage),
+    )  # fmt: skip
     try:
         run.mkdir(mode=0o700)
         (run / "control").mkdir(mode=0o700)
         (run / "checkpoints").mkdir()
     except OSError as error:
         raise os_error(error, run) from error
-    write_atomic(run / REQUEST, msgspec.json.format(msgspec.json.encode(request), indent=1))
+    write_request(run, request)
     write_state(run, state, durable=True)
     return run
+
+
+def write_request(run: Path, request: Request) -> None:
+    """Write a run's request.json."""
+    write_atomic(run / REQUEST, msgspec.json.format(msgspec.json.encode(request), indent=1))
 
 
 def read_request(run: Path) -> Request:

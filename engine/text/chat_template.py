@@ -13,6 +13,7 @@ training document, not to the template: a conversation that goes on does not hav
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from enum import IntEnum
 from typing import NamedTuple
@@ -103,10 +104,14 @@ def turn_segments(turns: Iterable[Turn], tags: re.Pattern[str] = TAG_PATTERN) ->
 def _tagged(text: str, kind: TokenKind, tags: re.Pattern[str]) -> Iterator[Segment]:
     """Text with tags; a complete `<tool_result>` inside an answer is the tool's words, not the assistant's."""
     parts = tags.split(text)
+    closings = deque(position for position, part in enumerate(parts) if part == "</tool_result>")
     result_end = -1
     for position, part in enumerate(parts):
-        if part == "<tool_result>" and position > result_end and "</tool_result>" in parts[position:]:
-            result_end = parts.index("</tool_result>", position)
+        if part == "<tool_result>" and position > result_end:
+            while closings and closings[0] < position:
+                closings.popleft()
+            if closings:
+                result_end = closings[0]
         yield Segment(part, TokenKind.TOOL if position <= result_end else kind, position % 2 == 1)
 
 

@@ -51,6 +51,12 @@ class Block:
     """Whether the last line goes on in the next block."""
 
 
+class NotUtf8Error(DataError):
+    """The bytes of a file are text in another encoding, or damaged."""
+
+    code = "not_utf8"
+
+
 class TextSource:
     """An open text file: UTF-8, byte order marks removed, line ends all newlines, in blocks of about CHUNK bytes."""
 
@@ -180,7 +186,7 @@ class TextSource:
             before = data[: problem.start]
             line += before.count(b"\n") + before.replace(b"\r\n", b"").count(b"\r")
             looks = encoding_of(data[max(0, problem.start - 65536) : problem.start + 65536])
-            raise DataError(
+            raise NotUtf8Error(
                 f"This is not UTF-8 text (byte 0x{data[problem.start]:02x}); it looks like {looks.label}.",
                 fix=looks.fix(self.name),
                 file=self.name,
@@ -229,7 +235,7 @@ def open_text(path: Path | str) -> TextSource:
         wide = wide_codec(source.head())
         if wide:
             looks = encoding_of(source.head())
-            raise DataError(
+            raise NotUtf8Error(
                 f"This is not UTF-8 text; it looks like {looks.label}.", fix=looks.fix(name), file=name, line=1
             )
         if not source.head().removeprefix(b"\xef\xbb\xbf").strip() and len(source.head()) < CHUNK:

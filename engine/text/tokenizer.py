@@ -59,7 +59,7 @@ PIECE = 1 << 16
 """Characters that the library is given at once; a longer text is cut where the pattern cuts anyway."""
 TRAINING_PIECE = 1 << 10
 """Characters that are learned from at once: merging takes the square of the longest run without a space."""
-SAMPLE_BYTES = 200 * 2**20
+SAMPLE_BYTES = 64 * 2**20
 """Text that a tokenizer is trained on; of more, an even sample is taken."""
 _ROLES = "system\nuser\nassistant\ntool\n"
 _ROLE_COUNT = 10_000

@@ -32,8 +32,8 @@ def first_decoder(prepared: Prepared, report: Reporter) -> Decoder:
         present, _, proof = grow(present, architecture, prepared.architecture.dimensions, generator(seed, "growth"))
         report(
             Log(
-                text=f"Grown from {name_of(architecture.dimensions)} to {prepared.plan.size}: on {proof.tokens:,} tokens "
-                f"the largest difference of two logits is {proof.max_relative:.1e} of the largest logit."
+                text=f"Grown from {name_of(architecture.dimensions)} to {prepared.plan.size}: "
+                f"on {proof.tokens:,} tokens two logits differ by at most {proof.max_relative:.1e} of the largest."
             )
         )
         if not proof.exact:

@@ -52,7 +52,7 @@ class OverlayChoice(ForgeModal[list[Path]]):
         line.append_text(run_line(run, width - 4, app.palette, app.glyphs))
         return line
 
-    def action_toggle(self) -> None:
+    def action_choose(self) -> None:
         """Choose or unchoose the marked run; a fourth one replaces the oldest choice."""
         marked = self.query_one(PickList).marked
         if marked is None:

@@ -16,6 +16,7 @@ from engine.runs.state import Run, runs_of
 from forge_tui import figures, run_control
 from forge_tui.access import app_of
 from forge_tui.chart import ChartOptions, figure_of
+from forge_tui.chart_words import chart_note
 from forge_tui.keys import bindings
 from forge_tui.run_trash import restore, to_trash
 from forge_tui.run_view import Changes
@@ -154,16 +155,12 @@ class RunsScreen(ForgeScreen):
         run, digest = detail.run, detail.digest
         chart = self.query_one("#runs-chart", LossChart)
         options = ChartOptions(unit=app.settings.chart_unit, log=app.settings.chart_log)
-        figure = figure_of(digest, [], options, max(20, chart.size.width), max(5, chart.size.height))
-        chart.headings(plain(run.id, app.palette.strong), plain(figure.axis if figure else "", app.palette.quiet))
-        chart.show(figure, empty="no curve")
+        chart.show(
+            lambda width, height: figure_of(digest, [], options, width, height),
+            title=plain(run.id, app.palette.strong), note=chart_note(digest, options, app.palette),
+            empty="No step was finished.",
+        )  # fmt: skip
         self.query_one("#runs-facts", Plain).show(_facts(detail, self))
-
-    def on_resize(self) -> None:
-        """A chart of the new size."""
-        if self._detail is not None:
-            detail = self._detail
-            self.call_after_refresh(lambda: self._draw_detail(detail))
 
     # ---- keys
 

@@ -12,7 +12,7 @@ from textual.containers import Horizontal, Vertical
 from engine.events import Control
 from forge_tui.access import app_of
 from forge_tui.chart import SMOOTHING_WORDS, ZOOMS, ChartOptions, figure_of
-from forge_tui.chart_words import chart_legend, chart_title
+from forge_tui.chart_words import chart_legend, chart_note, chart_title
 from forge_tui.keys import bindings
 from forge_tui.outcome import CONTINUES, outcome
 from forge_tui.run_view import Changes, RunView
@@ -136,7 +136,7 @@ class TrainScreen(SteeringScreen):
         app = app_of(self)
         text = None
         if self._view is not None:
-            text = outcome(self._view, app.palette, app.glyphs, screens=frozenset(BY_NAME))
+            text = outcome(self._view, app.palette, app.glyphs, screens=frozenset(BY_NAME), width=self.size.width)
         widget = self.query_one("#outcome", Plain)
         widget.display = text is not None
         widget.show(text if text is not None else "")
@@ -151,16 +151,15 @@ class TrainScreen(SteeringScreen):
         self._chart_stale = False
         app = app_of(self)
         chart = self.query_one("#chart", LossChart)
-        figure = figure_of(
-            view.digest, [other.digest for other in app.overlays], self._options,
-            max(20, chart.size.width), max(5, chart.size.height),
-        )  # fmt: skip
-        chart.headings(
-            chart_title(view.digest, figure, app.palette, app.glyphs),
-            chart_legend(figure, self._options, app.overlays, app.palette, app.glyphs),
+        digest, options = view.digest, self._options
+        others = [other.digest for other in app.overlays]
+        chart.show(
+            lambda width, height: figure_of(digest, others, options, width, height),
+            title=chart_title(digest, options, app.palette, app.glyphs),
+            legend=chart_legend(digest, app.overlays, app.palette, app.glyphs),
+            note=chart_note(digest, options, app.palette),
+            empty="The first steps are on their way." if view.run.alive else "No step was finished.",
         )
-        waiting = "The first steps are on their way." if view.run.alive else "No step was finished."
-        chart.show(figure, empty=waiting)
 
     def _arrange(self) -> None:
         """Which lower panes are shown: one, or two beside each other where there is room."""
@@ -170,9 +169,8 @@ class TrainScreen(SteeringScreen):
             self.query_one(f"#pane-{pane}").display = pane in shown
 
     def on_resize(self, event: events.Resize) -> None:
-        """The panes that fit, and a chart of the new size."""
+        """The panes that fit."""
         self._arrange()
-        self.call_after_refresh(self._draw_chart)
 
     def on_descendant_focus(self) -> None:
         """Mark the pane that has the focus."""
@@ -252,7 +250,6 @@ class TrainScreen(SteeringScreen):
         else:
             focused = self.focused.id if self.focused is not None else "chart"
             run.add_class("-maximised", "-chart" if focused == "chart" else "-lower")
-        self.call_after_refresh(self._draw_chart)
 
     def go_back(self) -> bool:
         """Close the search, the maximised pane, the zoom; in this order."""

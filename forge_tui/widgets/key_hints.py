@@ -54,7 +54,6 @@ class KeyHints(Widget):
             line.append(f" {label}", style=app.palette.quiet)
             self._spans.append((start, line.cell_len, key))
             line.append("  ")
-        line.right_crop(0)
         return fit(line, right, width)
 
     async def on_click(self, event: events.Click) -> None:

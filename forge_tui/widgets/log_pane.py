@@ -143,7 +143,7 @@ class LogPane(ScrollView, can_focus=True):
 
     def render_line(self, y: int) -> Strip:
         """One visible line."""
-        width = self.size.width
+        width = self.scrollable_content_region.width
         ground = self.rich_style
         index = int(self.scroll_offset.y) + y
         if index >= len(self._shown):

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from rich.console import Console
 from rich.segment import Segment
 from rich.style import Style
 from rich.text import Text
@@ -30,6 +31,9 @@ SHARE = 60
 
 _TAGS = {"raw": 1, "overlay-1": 2, "overlay-2": 3, "overlay-3": 4, "train": 5, "validation": 6}
 """Palette numbers that stand for kinds of curves in plotext's output, until the theme's colours replace them."""
+LABEL = 99
+"""Tag of the axes' labels, which are text and not frame."""
+_LABELS = re.compile(r"[\w.,-]+")
 _ESCAPE = re.compile(r"\x1b\[([0-9;]*)m")
 _TO_ASCII = str.maketrans("┤├│└┘┌┐┬┴─┼", "++|++++++-+")
 
@@ -55,7 +59,7 @@ def _load() -> _Kit:
 
         # A terminal of our own: the public figure is bound to the size of the real terminal.
         own = type(plotext.terminal)()
-        own.limit(False, False)
+        own.limit(False, False)  # type: ignore[no-untyped-call]
         _kit = _Kit(plotext=plotext, figure=own._master)
     return _kit
 
@@ -112,10 +116,22 @@ def _cells(row: str) -> Cells:
     return cells
 
 
+def _split(frame: str) -> Cells:
+    """A run of the frame with its labels apart."""
+    cells: Cells = []
+    at = 0
+    for match in _LABELS.finditer(frame):
+        if any(char.isdigit() for char in match[0]):
+            cells += [(frame[at : match.start()], 0), (match[0], LABEL)]
+            at = match.end()
+    return [*cells, (frame[at:], 0)]
+
+
 def styles_of(palette: Palette, *, ansi: bool) -> dict[int, Style]:
     """Tag to style. Without a palette of its own a terminal shows the raw curve dim behind the even one."""
     return {
         0: palette.rule,
+        LABEL: palette.quiet,
         _TAGS["raw"]: Style(dim=True) if ansi else palette.rule,
         _TAGS["overlay-1"]: palette.overlays[0],
         _TAGS["overlay-2"]: palette.overlays[1],
@@ -126,11 +142,12 @@ def styles_of(palette: Palette, *, ansi: bool) -> dict[int, Style]:
 
 
 class LossChart(Widget, can_focus=True):
-    """Draws a Figure; `show` may be called often, drawing happens as rarely as the eye allows."""
+    """Draws what `show` is given; it may be called often, drawing happens as rarely as the eye allows."""
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id, classes="framed")
-        self._figure: Figure | None = None
+        self._make: Callable[[int, int], Figure | None] = lambda width, height: None
+        self._legend: Sequence[Text] = ()
         self._empty = ""
         self._rows: list[Strip] = []
         self._drawn: tuple[object, ...] = ()
@@ -143,21 +160,28 @@ class LossChart(Widget, can_focus=True):
         """Whether enough time has gone by since the last drawing for new points to be worth another."""
         return time.monotonic() >= self._ready
 
-    def show(self, figure: Figure | None, *, empty: str = "") -> None:
-        """Show a figure, or a line of text while there is none."""
-        self._figure, self._empty = figure, empty
+    def show(
+        self, make: Callable[[int, int], Figure | None], *, title: Text, legend: Sequence[Text] = (), note: Text,
+        empty: str = "",
+    ) -> None:  # fmt: skip
+        """Show another figure.
+
+        Args:
+            make: Makes the figure for a width and a height in cells; None while there is nothing to draw.
+            title: In the upper edge of the frame.
+            legend: One line for each curve, drawn where the curves leave room at the right.
+            note: In the lower edge of the frame.
+            empty: Shown while there is nothing to draw.
+        """
+        self._make, self._legend, self._empty = make, legend, empty
+        self.border_title, self.border_subtitle = title, note
         self._drawn = ()
         self.refresh()
-
-    def headings(self, title: Text, legend: Text) -> None:
-        """Texts in the upper and lower edge of the frame."""
-        self.border_title = title  # type: ignore[assignment]
-        self.border_subtitle = legend  # type: ignore[assignment]
 
     def render_line(self, y: int) -> Strip:
         """A row of the chart."""
         app = app_of(self)
-        state = (self.size, app.theme, app.glyphs.name, self._figure is None)
+        state = (self.size, app.theme, app.glyphs.name)
         if self._drawn != state:
             self._draw()
             self._drawn = state
@@ -168,18 +192,40 @@ class LossChart(Widget, can_focus=True):
         app = app_of(self)
         width, height = self.size
         ground = self.rich_style
-        if self._figure is None:
+        figure = self._make(width, height)
+        if figure is None:
             self._rows = _centred(self._empty, width, height, ground + app.palette.quiet, ground)
             return
         styles = styles_of(app.palette, ansi=app.current_theme.ansi)
-        rows = draw(self._figure, width, height, app.glyphs)
-        self._rows = [_strip(row, styles, ground, width) for row in rows]
+        rows = draw(figure, width, height, app.glyphs)
+        strips = [_strip(row, styles, ground, width) for row in rows]
+        self._rows = _with_legend(rows, strips, self._legend, width, ground, app.console)
         self.cost = time.monotonic() - started
         self._ready = time.monotonic() + self.cost * SHARE
 
 
+def _with_legend(
+    rows: Sequence[Cells], strips: Sequence[Strip], legend: Sequence[Text], width: int, ground: Style, console: Console
+) -> list[Strip]:
+    """The rows with the legend at the right: in the upper corner, or lower where a curve is in the way there."""
+    wide = max((line.cell_len for line in legend), default=0)
+    start, room = width - wide - 2, len(rows) - len(legend) - 2
+    result = list(strips)
+    if start < width // 2 or room < 0:
+        return result
+    texts = ["".join(text for text, _ in row).ljust(width)[start - 1 :] for row in rows]
+    free = [top for top in range(room + 1) if not any(text.strip() for text in texts[top : top + len(legend)])]
+    top = free[0] if free else 0
+    for index, line in enumerate(legend, start=top):
+        mark = Strip(line.render(console)).apply_style(ground).adjust_cell_length(wide, ground)
+        tail = Strip.blank(width - start - wide, ground)
+        result[index] = Strip.join([strips[index].crop(0, start), mark, tail])
+    return result
+
+
 def _strip(cells: Sequence[tuple[str, int]], styles: dict[int, Style], ground: Style, width: int) -> Strip:
-    segments = [Segment(text, ground + styles.get(tag, ground)) for text, tag in cells]
+    pieces = [piece for text, tag in cells for piece in (_split(text) if tag == 0 else [(text, tag)])]
+    segments = [Segment(text, ground + styles.get(tag, ground)) for text, tag in pieces]
     return Strip(segments).adjust_cell_length(width, ground)
 
 

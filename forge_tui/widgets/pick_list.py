@@ -142,7 +142,7 @@ class PickList(ScrollView, can_focus=True):
 
     def render_line(self, y: int) -> Strip:
         """A visible row."""
-        width = self.size.width
+        width = self.scrollable_content_region.width
         ground = self.rich_style
         index = int(self.scroll_offset.y) + y
         if index >= len(self._rows):

@@ -54,10 +54,9 @@ def progress_line(view: RunView, width: int, palette: Palette, glyphs: Glyphs) -
         return fit(left, plain(f"{percent} ", palette.strong), width)
     bar = min(room, 40)
     done = round(share * bar)
-    right = Text.assemble(
-        (glyphs.bar * done, palette.accent), (glyphs.line * (bar - done), palette.rule), (f" {percent:>4} ", palette.strong),
-        end="",
-    )  # fmt: skip
+    right = Text(glyphs.bar * done, style=palette.accent, end="")
+    right.append(glyphs.line * (bar - done), style=palette.rule)
+    right.append(f" {percent:>4} ", style=palette.strong)
     return fit(left, right, width)
 
 
@@ -104,7 +103,7 @@ def _remaining(view: RunView, palette: Palette, glyphs: Glyphs) -> Text:
 
 
 def machine_line(view: RunView, palette: Palette) -> Text:
-    """`memory 0.6/3.8 GB   use 92%   61 °C   disk 12 GB   saved 40 s ago (step 1,440)`."""
+    """`memory 0.6/3.8 GB   use 92%   61 °C   disk 12 GB   saved 40 s ago`."""
     device, checkpoint = view.digest.device, view.digest.checkpoint
     facts: list[tuple[str, str]] = []
     if device is not None:
@@ -112,11 +111,11 @@ def machine_line(view: RunView, palette: Palette) -> Text:
         if device.utilisation is not None:
             facts.append(("use", f"{device.utilisation:.0f}%"))
         if device.temperature is not None:
-            facts.append(("at", f"{device.temperature:.0f} °C"))
+            facts.append(("", f"{device.temperature:.0f} °C"))
         if device.disk_free is not None:
             facts.append(("disk", figures.size(device.disk_free)))
     if checkpoint is not None:
-        facts.append(("saved", f"{figures.ago(time.time() - checkpoint.time)} (step {checkpoint.step:,})"))
+        facts.append(("saved", figures.ago(time.time() - checkpoint.time)))
     elif view.run.alive:
         facts.append(("saved", "not yet"))
     return _facts(facts, palette)
@@ -125,6 +124,7 @@ def machine_line(view: RunView, palette: Palette) -> Text:
 def _facts(facts: list[tuple[str, str]], palette: Palette) -> Text:
     line = Text(" ", end="")
     for index, (name, value) in enumerate(facts):
-        line.append(f"{GAP if index else ''}{name} ", style=palette.quiet)
+        line.append(GAP if index else "")
+        line.append(f"{name} " if name else "", style=palette.quiet)
         line.append(value, style=palette.strong)
     return line

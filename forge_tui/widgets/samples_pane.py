@@ -10,10 +10,11 @@ from textual.containers import VerticalScroll
 
 from engine.events import Sample
 from forge_tui.access import app_of
+from forge_tui.palette import Palette
 from forge_tui.text import one_line, sanitize
 from forge_tui.widgets.plain import Plain
 
-COLUMN = 30
+COLUMN = 22
 """Cells of one answer at least."""
 LINES = 12
 """Lines of one answer at most."""
@@ -49,9 +50,8 @@ class SamplesPane(VerticalScroll, can_focus=True):
         for prompt in prompts:
             mine = [sample for sample in self._samples if sample.prompt == prompt]
             text.append(f" {one_line(prompt, width - 2)}\n", style=app.palette.strong)
-            text.append_text(
-                _columns(spread(mine, max(1, width // COLUMN)), width, app.palette.quiet, app.palette.text)
-            )
+            chosen = spread(mine, max(1, width // COLUMN))
+            text.append_text(_columns(chosen, width, app.palette))
             text.append("\n")
         self.query_one("#samples-text", Plain).show(text)
 
@@ -73,19 +73,20 @@ def spread(samples: Sequence[Sample], count: int) -> list[Sample]:
     return [samples[round(index * (len(samples) - 1) / (count - 1))] for index in range(count)]
 
 
-def _columns(samples: Sequence[Sample], width: int, quiet: object, style: object) -> Text:
+def _columns(samples: Sequence[Sample], width: int, palette: Palette) -> Text:
     """The answers beside each other, the step above each."""
     each = max(8, width // max(1, len(samples)) - 2)
     blocks = [_wrapped(sample.text, each) for sample in samples]
     text = Text(end="")
-    text.append("".join(f"  {f'step {sample.step:,}':<{each}}" for sample in samples).rstrip() + "\n", style=quiet)  # type: ignore[arg-type]
+    steps = "".join(f"  {f'step {sample.step:,}':<{each}}" for sample in samples)
+    text.append(f"{steps.rstrip()}\n", style=palette.quiet)
     for row in range(max(len(block) for block in blocks)):
         for block in blocks:
             cell = block[row] if row < len(block) else Text(end="")
             piece = cell.copy()
             piece.truncate(each, pad=True)
             text.append("  ")
-            text.append_text(Text(piece.plain, style=style, end=""))  # type: ignore[arg-type]
+            text.append(piece.plain, style=palette.text)
         text.append("\n")
     return text
 

@@ -70,14 +70,13 @@ RULES: dict[str, Rule] = {
     "bidi": Rule("warning", "lines with characters that reorder text", "Repair a copy: forge-tui check --fix DIR"),
     "invisible": Rule("hint", "lines with invisible characters", "Repair a copy: forge-tui check --fix DIR"),
     "replacement": Rule("warning", "lines with replacement characters", "Restore the text from its source."),
-    "mojibake": Rule(
-        "warning", "lines read in the wrong encoding once", "Repair a copy: forge-tui check --fix DIR"
-    ),
+    "mojibake": Rule("warning", "lines read in the wrong encoding once", "Repair a copy: forge-tui check --fix DIR"),
     "long_line": Rule("hint", "lines too long to hold at once, cut in pieces", "Break them into paragraphs."),
     "special_token": Rule("hint", "lines with special tokens as text", "They are trained as plain text."),
     # Repetition
     "duplicate": Rule("warning", "documents that are there twice", "Repair a copy: forge-tui check --fix DIR"),
     "near_duplicate": Rule("hint", "documents that are nearly the same as another", "Keep the better one of each."),
+    "sketch_full": Rule("hint", "documents too far back to compare with", "Check the files one by one as well."),
     "duplicate_file": Rule("warning", "the file is named twice", "Name it once; weights make it count more."),
     "low_diversity": Rule("warning", "little variety", "Add other topics and other ways to ask."),
     # Quality

@@ -74,6 +74,7 @@ class Ledger:
         count: int = 1,
         lost: int = 0,
         detail: str = "",
+        fix: str = "",
         severity: Severity | None = None,
         everywhere: bool = False,
     ) -> None:
@@ -85,6 +86,7 @@ class Ledger:
         group.count += count
         group.lost += lost
         group.detail = detail or group.detail
+        group.fix = fix or group.fix
         group.severity = severity or group.severity
         if len(group.examples) < MOST_EXAMPLES and (line or text):
             group.examples.append(Example(line, one_line(text, SHOWN)))
@@ -114,7 +116,7 @@ class Ledger:
                     file=file,
                     line=first.line,
                     text=first.text,
-                    fix=rule.fix,
+                    fix=group.fix or rule.fix,
                     count=group.count,
                     lost=group.lost,
                     examples=examples,
@@ -125,11 +127,12 @@ class Ledger:
 
 
 class _Group:
-    __slots__ = ("count", "detail", "examples", "lost", "severity")
+    __slots__ = ("count", "detail", "examples", "fix", "lost", "severity")
 
     def __init__(self) -> None:
         self.count = 0
         self.lost = 0
         self.detail = ""
+        self.fix = ""
         self.severity: Severity | None = None
         self.examples: list[Example] = []

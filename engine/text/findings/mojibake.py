@@ -72,22 +72,24 @@ def _restored(match: re.Match[str], codec: str) -> str:
 
 def _believable(run: str, restored: str, text: str, start: int, end: int, codec: str) -> bool:
     """Whether the restored text is likelier than the run as it stands."""
-    for char in restored:
-        kind = unicodedata.category(char)
-        if kind in ("Cn", "Co", "Cs") or (kind == "Cc" and char not in "\x85"):
-            return False
-    if len(run) > 3 or len(restored) * 3 == len(run):
-        return True  # three or four odd characters in exactly the right order
-    # Two characters: a letter inside a word, or Latin-1 punctuation after the tell-tale first byte of Western text.
-    beside = (text[start - 1 : start] + text[end : end + 1]).isalpha() or any(
-        side.isalpha() and side.isascii() for side in (text[start - 1 : start], text[end : end + 1])
-    )
-    letters = all(char.isalpha() for char in restored)
-    if codec in ("cp437", "cp850"):
-        return letters and beside and all("\xc0" <= char <= "\u017f" for char in restored)
-    if letters:
-        return beside or run[0] in "Ã√"
-    return run[0] in "Â¬" and restored[0] in "\xa0£§©«®°±´·»¿¡€"
+    if any(unicodedata.category(char) in ("Cn", "Co", "Cs", "Cc") and char != "\x85" for char in restored):
+        return False
+    if len(restored) > 1:
+        return True  # two characters or more whose bytes are all in the right order
+    if len(run) == 4:
+        return restored >= "\U0001f000"
+    if len(run) == 3:
+        # Accents before closing quotes make other three-byte sequences in ordinary French and Portuguese.
+        return "\u2000" <= restored < "\u2800" or "\u2900" <= restored < "\u2c00" or restored in "\ufeff\ufffd"
+    before, after = text[start - 1 : start], text[end : end + 1]
+    if "\xc0" <= restored <= "\u017f" and restored.isalpha():
+        inside = (before.isascii() and before.isalpha()) or (after.isascii() and after.isalpha())
+        if codec in ("cp437", "cp850"):
+            return inside and restored <= "\xff"
+        if run[0] in "Ã√":
+            return inside or run[1] not in "±"
+        return after.isascii() and after.isalpha() if not run[1].isalnum() else inside
+    return run[0] in "Â¬┬" and restored in "\xa0£§©«®°´·»¿¡"
 
 
 class Mojibake(Check):

@@ -130,6 +130,12 @@ class TestOrder:
             neighbours.append(set(itertools.pairwise(begins)))
         assert len(neighbours[0] & neighbours[1]) < 0.05 * len(neighbours[0])
 
+    def test_a_long_document_is_cut_elsewhere_every_epoch(self, tmp_path: Path) -> None:
+        data = corpus(tmp_path, [Document((Turn("text", "one long story " * 2000),))])
+        orders = [data.epoch(epoch, sequence_length=64, seed=1) for epoch in range(4)]
+        assert len({order._packing.first[1] for order in orders}) == 4
+        assert len({order._order.tobytes() for order in orders}) == 4
+
     @given(st.integers(0, 60), st.integers(1, 70))
     def test_any_rows_can_be_read_alone(self, first: int, n: int) -> None:
         order = self.shared()

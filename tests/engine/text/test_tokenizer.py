@@ -144,6 +144,7 @@ class TestKinds:
             ),
             ("never closed <tool_result> goes on", ""),
             ("</tool_result> closed only", ""),
+            ("</tool_result> a <tool_result>b</tool_result>", "<tool_result>b</tool_result>"),
             (
                 "<tool_result><tool_call>x</tool_call></tool_result>y",
                 "<tool_result><tool_call>x</tool_call></tool_result>",
@@ -154,6 +155,10 @@ class TestKinds:
         encoded = tokenizer().encode_turns([Turn("assistant", answer)])
         ids = [token for token, kind in zip(encoded.ids, encoded.kinds, strict=True) if kind == TokenKind.TOOL]
         assert tokenizer().decode(ids) == tool
+
+    def test_a_hundred_thousand_tags_take_no_time(self) -> None:
+        for text in ("<tool_result>" * 100_000, "<tool_result></tool_result>" * 50_000, "</tool_result>" * 100_000):
+            assert len(tokenizer().encode_turns([Turn("assistant", text)]).ids) == 100_000 + 6
 
 
 class TestStream:
@@ -247,7 +252,7 @@ class TestTraining:
 
     def test_a_large_corpus_is_sampled_evenly_and_always_alike(self) -> None:
         documents = pairs(2000)
-        sampled = [len(list(training_texts(documents, text_bytes=size))) for size in (0, 800 * 2**20)]
+        sampled = [len(list(training_texts(documents, text_bytes=size))) for size in (0, 256 * 2**20)]
         assert 0.2 < sampled[1] / sampled[0] < 0.3
         assert list(training_texts(documents, 10**9)) == list(training_texts(documents, 10**9))
 

@@ -1,6 +1,8 @@
-"""The learning rate's trace: near 0 first, the peak at the end of warm-up, the floor at the last step, for any split."""
+"""The learning rate's trace: near 0 first, the peak at the end of warm-up, the floor last, for any split."""
 
 from __future__ import annotations
+
+import itertools
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,7 +22,7 @@ def test_the_trace_has_its_landmarks(size: tuple[int, int], peak: float) -> None
     assert abs(trace[-1] - FLOOR * peak) < 1e-12
     assert all(rate > 0 for rate in trace)
     falling = trace[warmup - 1 :]
-    assert all(a >= b for a, b in zip(falling, falling[1:], strict=False))
+    assert all(a >= b for a, b in itertools.pairwise(falling))
 
 
 @given(st.integers(1, 50), st.integers(1, 80))

@@ -1,0 +1,130 @@
+"""Training speed of nano, tiny and small beside the machine's own matrix-product peak, measured in the same run.
+
+    python benchmarks/throughput.py [--sizes nano tiny small] [--seconds 8]
+
+For each size: tokens a second of whole training steps (forward, backward, clipping, AdamW) and the share of the peak
+that the step's floating point operations reach. The peak is measured twice: a large square product (the machine's
+best), and the products of this very step in their own shapes (what the step could reach if nothing else took time).
+Run it alone: one busy neighbour halves the figures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import time
+
+import torch
+
+from engine.model.architecture import Architecture
+from engine.model.transformer import Decoder
+from engine.processor import physical_cores, processor_name
+from engine.runs.environment import SETTINGS
+from engine.sizes import SIZES, Dimensions
+from engine.training.optimizer import build_optimizer, set_learning_rate
+
+VOCABULARY = 4096
+SEQUENCE_LENGTH = 512
+ROWS = {"nano": 8, "micro": 8, "tiny": 8, "mini": 8, "small": 4}
+
+
+def rate(seconds: float, work: float, body: object) -> float:
+    """Operations a second of `body`, called for `seconds` after a warm-up; the best of five slices."""
+    body()  # type: ignore[operator]
+    best, until = 0.0, time.perf_counter() + seconds
+    while time.perf_counter() < until:
+        start, calls = time.perf_counter(), 0
+        while time.perf_counter() - start < seconds / 5:
+            body()  # type: ignore[operator]
+            calls += 1
+        best = max(best, calls * work / (time.perf_counter() - start))
+    return best
+
+
+def square_peak(seconds: float) -> float:
+    """Operations a second of a 2048 x 2048 product."""
+    left, right = torch.randn(2048, 2048), torch.randn(2048, 2048)
+    return rate(seconds, 2 * 2048**3, lambda: left @ right)
+
+
+def shapes_of(dims: Dimensions, tokens: int) -> list[tuple[int, int, int, int]]:
+    """(times, m, k, n) of the forward products of a step; the backward pass does each twice more."""
+    qkv = 64 * (dims.heads + 2 * dims.kv_heads)
+    return [
+        (dims.layers, tokens, dims.dim, qkv),
+        (dims.layers, tokens, 64 * dims.heads, dims.dim),
+        (dims.layers, tokens, dims.dim, 2 * dims.ffn),
+        (dims.layers, tokens, dims.ffn, dims.dim),
+        (1, tokens, dims.dim, VOCABULARY),
+    ]
+
+
+def own_peak(dims: Dimensions, tokens: int, seconds: float) -> float:
+    """Operations a second when the step's own products (forward and both backward ones) run alone."""
+    work = total = 0.0
+    shapes = shapes_of(dims, tokens)
+    for times, m, k, n in shapes:
+        inputs, weight, gradient = torch.randn(m, k), torch.randn(n, k), torch.randn(m, n)
+
+        def once(inputs=inputs, weight=weight, gradient=gradient) -> None:  # type: ignore[no-untyped-def]
+            inputs @ weight.T
+            gradient @ weight
+            gradient.T @ inputs
+
+        speed = rate(seconds / len(shapes), 6 * m * k * n, once)
+        work += times * 6 * m * k * n
+        total += times * 6 * m * k * n / speed
+    return work / total
+
+
+def training_rate(dims: Dimensions, rows: int, seconds: float) -> float:
+    """Tokens a second of whole training steps."""
+    decoder = Decoder(Architecture.of(dims, VOCABULARY, SEQUENCE_LENGTH))
+    decoder.init_weights(torch.Generator().manual_seed(0))
+    optimizer = build_optimizer(decoder, weight_decay=0.1, device="cpu")
+    set_learning_rate(optimizer, 1e-4)
+    ids = torch.randint(0, VOCABULARY, (rows, SEQUENCE_LENGTH))
+    weights = torch.ones(rows, SEQUENCE_LENGTH)
+
+    def step() -> None:
+        loss = decoder.loss(ids, ids, weights) / ids.numel()
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(decoder.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+
+    return rate(seconds, ids.numel(), step)
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--sizes", nargs="+", default=["nano", "tiny", "small"], choices=list(ROWS))
+    parser.add_argument("--seconds", type=float, default=8.0, help="for each figure")
+    parser.add_argument("--threads", type=int, default=physical_cores())
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    print(f"{processor_name()}, {arguments.threads} threads, torch {torch.__version__}, {platform.python_version()}")
+    print(f"vocabulary {VOCABULARY}, rows of {SEQUENCE_LENGTH} tokens, fp32, AdamW fused")
+    peak = square_peak(arguments.seconds)
+    print(f"peak of a 2048 x 2048 product: {peak / 1e9:.0f} GFLOP/s\n")
+    print(f"{'size':<7}{'rows':>5}{'tokens/s':>11}{'GFLOP/s':>10}{'of peak':>9}{'of own shapes':>15}")
+    for name in arguments.sizes:
+        dims, rows = SIZES[name].dimensions, ROWS[name]
+        speed = training_rate(dims, rows, arguments.seconds)
+        own = own_peak(dims, rows * SEQUENCE_LENGTH, arguments.seconds)
+        flops = speed * dims.flops_per_token(VOCABULARY, SEQUENCE_LENGTH)
+        print(
+            f"{name:<7}{rows:>5}{speed:>11,.0f}{flops / 1e9:>10.0f}{flops / peak:>9.0%}{flops / own:>15.0%}",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    import os
+    import sys
+
+    if not os.environ.get("OMP_WAIT_POLICY"):
+        # The settings of a worker are read when torch is loaded: start again with them.
+        os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | SETTINGS)
+    main()

@@ -1,0 +1,88 @@
+"""Text that no one wrote: mostly signs, letters without vowels, one endless word, or the same over and over."""
+
+from __future__ import annotations
+
+import zlib
+
+import numpy as np
+import numpy.typing as npt
+
+from engine.text.findings.batch import Batch
+from engine.text.findings.check import Check
+from engine.text.findings.finding import Ledger
+
+SHORTEST = 40
+"""Bytes below which a document says too little about itself."""
+
+REPETITION_FROM = 200
+"""Bytes from which repetition is judged."""
+
+_LETTERS = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_VOWELS = b"aeiouyAEIOUY"
+_SPACES = b" \t\n\r\f"
+
+
+def _packed(*classes: bytes) -> npt.NDArray[np.uint64]:
+    """For each byte a number with one counter for each class, 21 bits wide."""
+    table = np.zeros(256, np.uint64)
+    for place, members in enumerate(classes):
+        table[list(members)] += np.uint64(1 << (21 * place))
+    return table
+
+
+_HIGH = bytes(range(0x80, 0x100))
+_SIGNS = bytes(byte for byte in range(0x21, 0x7F) if not chr(byte).isalnum())
+_COUNTERS = _packed(_LETTERS, _VOWELS, _SIGNS)
+_COUNTERS_2 = _packed(_SPACES, _HIGH)
+_MASK = np.uint64((1 << 21) - 1)
+
+
+class Garbled(Check):
+    """Judges each document by the kinds of its bytes, and the suspicious ones more closely."""
+
+    def batch(self, batch: Batch, ledger: Ledger) -> None:
+        """Count classes of bytes for all documents at once."""
+        start = batch.raw_start[batch.first_turn[:-1]]
+        sizes = np.diff(batch.raw_start[batch.first_turn])
+        if not (sizes >= SHORTEST).any():
+            return
+        first = np.add.reduceat(_COUNTERS[batch.raw], start)
+        second = np.add.reduceat(_COUNTERS_2[batch.raw], start)
+        letters, vowels, signs = (_field(first, place) for place in range(3))
+        spaces, high = (_field(second, place) for place in range(2))
+        long = sizes >= SHORTEST
+        latin = high < 0.2 * sizes
+        noisy = long & (signs > 0.35 * sizes)
+        mash = long & latin & (letters > 0.6 * sizes) & (vowels < 0.2 * letters)
+        endless = (sizes >= 200) & latin & (spaces < 0.02 * sizes)
+        for index in np.flatnonzero(noisy | mash | endless).tolist():
+            reason = "mostly signs" if noisy[index] else "letters without vowels" if mash[index] else "hardly a space"
+            document = batch.documents[index]
+            text = max((turn.text for turn in document.turns), key=len)
+            if not _is_code(text):
+                ledger.add("garbled", document.first_line, f"{reason}: {text[:120]}")
+        self._repetition(batch, sizes, ledger)
+
+    def _repetition(self, batch: Batch, sizes: npt.NDArray[np.int64], ledger: Ledger) -> None:
+        for index in np.flatnonzero(sizes >= REPETITION_FROM).tolist():
+            document = batch.documents[index]
+            text = document.turns[-1].text if len(document.turns) > 1 else document.turns[0].text
+            if len(text) < REPETITION_FROM or not _few_words(text):
+                continue
+            sample = text[:20000].encode("utf-8", "replace")
+            if len(zlib.compress(sample, 1)) < 0.12 * len(sample) + 12:
+                ledger.add("repetitive", document.first_line, text[:120])
+
+
+def _few_words(text: str) -> bool:
+    words = text[:4000].split()
+    return len(set(words)) <= 0.3 * len(words) or len(words) < len(text) // 200
+
+
+def _is_code(text: str) -> bool:
+    """Code, tables and JSON are full of signs and are meant."""
+    return "```" in text or "<tool_" in text or (text.count("\n") > 3 and ("    " in text or "{" in text or "|" in text))
+
+
+def _field(packed: npt.NDArray[np.uint64], place: int) -> npt.NDArray[np.int64]:
+    return ((packed >> np.uint64(21 * place)) & _MASK).astype(np.int64)

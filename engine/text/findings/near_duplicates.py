@@ -1,0 +1,149 @@
+"""Documents that share most of their text: MinHash over eight-byte shingles, in tables of a fixed size.
+
+One-permutation hashing (Li, Owen and Zhang, 2012): a shingle's hash names one of BINS bins and a value, and a document
+is remembered by the least value of each bin. Two documents that share a part J of their shingles agree in about J of the
+bins. Candidates agree in all bins of one of the bands; they are then compared in all bins.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from engine.text.findings.batch import Batch
+from engine.text.findings.check import Check
+from engine.text.findings.finding import Ledger
+
+BINS = 64
+BAND = 4
+"""Bins that must agree for two documents to be compared."""
+BANDS = BINS // BAND
+SHINGLE = 8
+"""Bytes of a shingle."""
+ALIKE = 0.8
+"""Share of equal bins from which two documents count as nearly the same."""
+SHORTEST = 40
+"""Bytes below which a document is not compared: two short questions are easily alike."""
+REMEMBERED = 1 << 18
+"""Documents that are remembered; the oldest make room."""
+
+Signatures = npt.NDArray[np.uint8]
+
+
+class NearDuplicates(Check):
+    """Finds documents that are alike but not equal."""
+
+    def __init__(self, files: list[str], remembered: int = REMEMBERED) -> None:
+        self._files = files
+        self._remembered = remembered
+        self._signatures = np.zeros((remembered, BINS), np.uint8)
+        self._hashes = np.zeros(remembered, np.uint64)
+        self._lines = np.zeros(remembered, np.uint32)
+        self._file_of = np.zeros(remembered, np.uint16)
+        self._bands = np.zeros((BANDS, remembered), np.uint32)  # 1 + number of the last document with that band
+        self._next = 0
+        self.file = 0
+        """Index of the file that is being read."""
+
+    def batch(self, batch: Batch, ledger: Ledger) -> None:
+        """Compare every document with what was seen, and with the others of its batch."""
+        keep = np.flatnonzero(np.diff(batch.plain_start[batch.first_turn]) >= SHORTEST)
+        if not len(keep):
+            return
+        signatures, bands = self._sketch(batch, keep)
+        for start in range(0, len(keep), self._remembered):
+            part = slice(start, start + self._remembered)
+            self._compare(batch, keep[part], signatures[part], bands[part], ledger)
+
+    def _sketch(self, batch: Batch, keep: npt.NDArray[np.int64]) -> tuple[Signatures, npt.NDArray[np.uint64]]:
+        start = batch.plain_start[batch.first_turn]
+        hashes = _shingles(batch.plain)
+        documents = np.repeat(np.arange(len(batch.documents), dtype=np.int32), np.diff(start))
+        crossing = (start[1:, None] - np.arange(1, SHINGLE)[None, :]).ravel()
+        documents[crossing[crossing >= 0]] = len(batch.documents)  # shingles that reach into the next document
+        documents = documents[: len(hashes)]
+        least = np.full((len(batch.documents) + 1) * BINS, 0xFFFFFFFF, np.uint32)
+        places = documents.astype(np.int64) * BINS + (hashes >> np.uint64(58)).astype(np.int64)
+        np.minimum.at(least, places, (hashes >> np.uint64(24)).astype(np.uint32))
+        least = least.reshape(-1, BINS)[keep]
+        empty = least == 0xFFFFFFFF
+        # Few shingles leave bins empty; an empty bin borrows from its neighbour (rotation, Shrivastava and Li, 2014).
+        for _ in range(6):
+            if not empty.any():
+                break
+            borrowed = np.roll(least, 1, axis=1) + np.uint32(0x9E3779B1)
+            least = np.where(empty & ~np.roll(empty, 1, axis=1), borrowed, least)
+            empty = empty & np.roll(empty, 1, axis=1)
+        wide = least.astype(np.uint64).reshape(-1, BANDS, BAND)
+        multipliers = np.array(
+            [0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9, 0xD6E8FEB86659FD93], np.uint64
+        )
+        bands = (wide * multipliers).sum(axis=2, dtype=np.uint64)
+        bands ^= bands >> np.uint64(31)
+        return (least >> np.uint32(11)).astype(np.uint8), bands
+
+    def _compare(
+        self,
+        batch: Batch,
+        keep: npt.NDArray[np.int64],
+        signatures: Signatures,
+        bands: npt.NDArray[np.uint64],
+        ledger: Ledger,
+    ) -> None:
+        count = len(keep)
+        numbers = self._next + np.arange(count)
+        own = numbers % self._remembered
+        self._signatures[own] = signatures
+        self._hashes[own] = batch.document_hashes[keep]
+        self._lines[own] = np.fromiter((batch.documents[index].first_line for index in keep.tolist()), np.uint32, count)
+        self._file_of[own] = min(self.file, 0xFFFF)
+        self._next += count
+        best = np.zeros(count)
+        partner = np.full(count, -1)
+        for band in range(BANDS):
+            slots = (bands[:, band] % np.uint64(self._remembered)).astype(np.int64)
+            before = self._bands[band, slots].astype(np.int64) - 1
+            self._bands[band, slots] = ((numbers + 1) & 0xFFFFFFFF).astype(np.uint32)
+            last = self._bands[band, slots].astype(np.int64) - 1
+            for other in (before, last):
+                valid = (other >= 0) & (other < numbers) & (other > numbers - self._remembered)
+                if not valid.any():
+                    continue
+                mine = np.flatnonzero(valid)
+                theirs = other[mine] % self._remembered
+                alike = (signatures[mine] == self._signatures[theirs]).mean(axis=1)
+                alike[self._hashes[own[mine]] == self._hashes[theirs]] = 0.0  # equal documents have their own finding
+                better = alike > best[mine]
+                best[mine[better]] = alike[better]
+                partner[mine[better]] = theirs[better]
+        for index in np.flatnonzero(best >= ALIKE).tolist():
+            document = batch.documents[int(keep[index])]
+            other_place = int(partner[index])
+            where = self._where(int(self._file_of[other_place]), int(self._lines[other_place]))
+            shown = f"{100 * best[index]:.0f} % as {where}: {document.turns[0].text[:120]}"
+            ledger.add("near_duplicate", document.first_line, shown)
+
+    def _where(self, file: int, line: int) -> str:
+        if file == self.file:
+            return f"line {line}"
+        name = self._files[file] if file < len(self._files) else "an earlier file"
+        return f"{name}:{line}"
+
+
+def _shingles(data: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint64]:
+    """A 64-bit hash of the SHINGLE bytes at each place of `data`."""
+    count = len(data) - SHINGLE + 1
+    if count <= 0:
+        return np.zeros(0, np.uint64)
+    hashes = np.empty(count, np.uint64)
+    buffer = data.tobytes()
+    for offset in range(min(SHINGLE, count)):
+        words = (count - offset + SHINGLE - 1) // SHINGLE
+        hashes[offset::SHINGLE] = np.frombuffer(buffer, "<u8", words, offset)
+    # The finaliser of MurmurHash3: every bit of the text decides about every bit of the hash.
+    hashes ^= hashes >> np.uint64(33)
+    hashes *= np.uint64(0xFF51AFD7ED558CCD)
+    hashes ^= hashes >> np.uint64(33)
+    hashes *= np.uint64(0xC4CEB9FE1A85EC53)
+    hashes ^= hashes >> np.uint64(33)
+    return hashes

@@ -1,0 +1,28 @@
+"""Signs that somebody else holds the rights to a text."""
+
+from __future__ import annotations
+
+import re
+
+from engine.text.findings.check import Check
+from engine.text.findings.finding import Ledger
+from engine.text.source import Block
+
+_LITERALS = ("opyright", "OPYRIGHT", "ights reserved", "IGHTS RESERVED", "ISBN", "©")
+_NOTICE = re.compile(
+    r"(?:copyright|©)[ \t]*(?:\(c\)|©)?[ \t]*(?:by[ \t]+)?\d{4}|©[ \t]*\w+.{0,40}\d{4}|\(c\)[ \t]*(?:copyright)?[ \t]*\d{4}"
+    r"|all rights reserved|\bISBN(?:-1[03])?:?[ \t]*[\d\-]{10,}",
+    re.IGNORECASE,
+)
+
+
+class Rights(Check):
+    """Counts lines that hold a copyright notice or a book number."""
+
+    def block(self, block: Block, ledger: Ledger) -> None:
+        """Look for the words in the whole block first."""
+        if not any(literal in block.text for literal in _LITERALS):
+            return
+        for number, line in enumerate(block.lines, block.first_line):
+            if any(literal in line for literal in _LITERALS) and _NOTICE.search(line):
+                ledger.add("copyright", number, line)

@@ -1,0 +1,116 @@
+"""The tool dialect: tags that balance, JSON that parses, fields that are right, results that answer a call."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import msgspec
+
+from engine.text.conversation import Document, Turn
+from engine.text.findings.batch import Batch
+from engine.text.findings.check import Check
+from engine.text.findings.finding import Ledger
+
+_TAG = re.compile(r"<(/?)tool_(call|result)>")
+
+
+class Tools(Check):
+    """Checks every tool tag of a conversation."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+        """Tool calls seen."""
+
+    def batch(self, batch: Batch, ledger: Ledger) -> None:
+        """Only documents that hold a tag cost time."""
+        for document in batch.documents:
+            if document.is_prose:
+                continue
+            for turn in document.turns:
+                if "tool_" in turn.text and _TAG.search(turn.text):
+                    self._document(document, ledger)
+                    break
+
+    def _document(self, document: Document, ledger: Ledger) -> None:
+        called = False
+        for turn in document.turns:
+            if "tool_" not in turn.text:
+                continue
+            if turn.role in ("user", "system"):
+                match = _TAG.search(turn.text)
+                if match:
+                    ledger.add("tool_role", _line(turn, match.start()), turn.text[match.start() :][:200])
+                continue
+            for kind, body, offset in _bodies(turn, ledger):
+                line = _line(turn, offset)
+                if kind == "result" and not called:
+                    ledger.add("tool_order", line, body)
+                called = kind == "call" or called
+                self.calls += kind == "call"
+                _check_json(kind, body, line, ledger)
+
+
+def _bodies(turn: Turn, ledger: Ledger) -> list[tuple[str, str, int]]:
+    """What stands between the tags of a turn; unbalanced tags are noted."""
+    bodies: list[tuple[str, str, int]] = []
+    opened: re.Match[str] | None = None
+    for tag in _TAG.finditer(turn.text):
+        if not tag[1]:
+            if opened is not None:
+                ledger.add("tool_tags", _line(turn, opened.start()), turn.text[opened.start() : tag.end()])
+            opened = tag
+        elif opened is None or opened[2] != tag[2]:
+            ledger.add("tool_tags", _line(turn, tag.start()), turn.text[max(tag.start() - 60, 0) : tag.end()])
+            opened = None
+        else:
+            bodies.append((tag[2], turn.text[opened.end() : tag.start()], opened.start()))
+            opened = None
+    if opened is not None:
+        ledger.add("tool_tags", _line(turn, opened.start()), turn.text[opened.start() :][:200])
+    return bodies
+
+
+def _check_json(kind: str, body: str, line: int, ledger: Ledger) -> None:
+    try:
+        value = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
+        try:
+            json.loads(body)
+        except (ValueError, RecursionError) as problem:
+            reason = problem.msg if isinstance(problem, json.JSONDecodeError) else "nested too deeply"
+            ledger.add("tool_json", line, f"{reason}: {body.strip()}")
+        return
+    wrong = fields_wrong(kind, value)
+    if wrong:
+        ledger.add("tool_fields", line, f"{wrong}: {body.strip()}")
+
+
+def fields_wrong(kind: str, value: object) -> str:
+    """What is wrong with the fields of a call or a result, in words; empty when nothing is.
+
+    A call has `tool` (a string) and `params` (an object). A result has `success` (true or false), and `result` or
+    `error` may follow; other fields are allowed in a result.
+    """
+    if not isinstance(value, dict):
+        return "not an object"
+    if kind == "call":
+        if not isinstance(value.get("tool"), str) or not value["tool"]:
+            return '"tool" must be a name'
+        if not isinstance(value.get("params"), dict):
+            return '"params" must be an object'
+        extra = value.keys() - {"tool", "params", "id"}
+        return f'unknown field "{sorted(extra)[0]}"' if extra else ""
+    if not isinstance(value.get("success"), bool):
+        return '"success" must be true or false'
+    if not value["success"] and not any(key in value for key in ("error", "result")):
+        return 'a failure needs "error"'
+    return ""
+
+
+def _line(turn: Turn, offset: int) -> int:
+    if turn.first_line == 0 or turn.last_line == turn.first_line:
+        return turn.first_line
+    # A turn whose text begins on the line after its marker has one line more than its text shows.
+    late = turn.last_line - turn.first_line - turn.text.count("\n")
+    return min(turn.first_line + max(late, 0) + turn.text.count("\n", 0, offset), turn.last_line)
