@@ -78,3 +78,14 @@ class ModelError(ForgeError):
     """A model folder is missing, damaged, or not of a kind that can be used."""
 
     code = "model"
+
+
+_KINDS = (UsageError, DataError, DivergedError, OutOfMemoryError, DiskFullError, BusyError, ModelError)
+
+
+def error_of(code: str, text: str, fix: str = "", exit_code: int = ExitCode.FAILED) -> ForgeError:
+    """The error that another process reported in words: of the class with this `code`, else a plain one."""
+    kind = next((kind for kind in _KINDS if kind.code == code), ForgeError)
+    error = kind(text, fix=fix)
+    error.code, error.exit_code = code, ExitCode(exit_code)
+    return error

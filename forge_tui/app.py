@@ -17,6 +17,7 @@ from textual.app import App
 from textual.command import Provider
 from textual.notifications import SeverityLevel
 from textual.screen import Screen
+from textual.scrollbar import ScrollBar
 
 from engine.errors import ForgeError
 from engine.files import is_locked
@@ -37,6 +38,7 @@ from forge_tui.settings import Settings, crash_file, load_keymap, load_settings,
 from forge_tui.terminal import Capabilities, OutputGuard, SignalExit
 from forge_tui.text import join, one_line, plain, sanitize
 from forge_tui.themes import CONSOLE, THEMES
+from forge_tui.widgets.block_scroll_bar import BlockScrollBar
 from forge_tui.widgets.status_bar import StatusBar
 from forge_tui.workspace import Workspace
 
@@ -79,6 +81,9 @@ class ForgeApp(App[None]):
         self.animation_level = "none"
         self.settings = settings or Settings()
         self.glyphs: Glyphs = ASCII if self.capabilities.ascii_only else UNICODE
+        if self.capabilities.ascii_only:
+            self.add_class("-ascii")
+            ScrollBar.renderer = BlockScrollBar
         self.workspace = None if project is None else Workspace(project)
         self.view: RunView | None = None
         self.overlays: list[RunView] = []

@@ -9,6 +9,7 @@ from textual.command import DiscoveryHit, Hit, Hits, Provider
 
 from forge_tui.access import app_of
 from forge_tui.keys import BY_ID, shown
+from forge_tui.screens.base import ForgeScreen
 from forge_tui.themes import ABOUT
 
 _UNLISTED = ("list", "log", "modal", "confirm", "ask", "help")
@@ -20,7 +21,8 @@ class ForgeCommands(Provider):
     """Commands that apply now; what is greyed on the bottom line is not listed."""
 
     def _commands(self) -> Iterator[tuple[str, str, Callable[[], object]]]:
-        app = app_of(self.screen)
+        app, screen = app_of(self.screen), self.screen
+        own = screen if isinstance(screen, ForgeScreen) else None
         told: set[str] = set()
         for key, active in self.screen.active_bindings.items():
             known = BY_ID.get(active.binding.id or "")
@@ -28,9 +30,12 @@ class ForgeCommands(Provider):
                 continue
             if known.scope in _UNLISTED and known.id not in _LISTED_ANYWAY:
                 continue
+            if own is not None and own.hidden(known.id):
+                continue
+            label = (own.label_of(known.id) if own is not None else None) or known.label
             told.add(known.help)
             run = partial(app.run_action, active.binding.action, active.node)
-            yield f"{known.scope}: {app.label_of(known.id, known.label)}", f"{known.help}  ({shown(key)})", run
+            yield f"{known.scope}: {label}", f"{known.help}  ({shown(key)})", run
         for name in app.theme_names:
             yield f"theme: {name}", ABOUT[name], partial(app.choose_theme, name)
 

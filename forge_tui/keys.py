@@ -129,13 +129,13 @@ KEYS: tuple[Key, ...] = (
     Key("list.page_up", "ctrl+u,pageup", "page_up", "page up", "One page up", hint=False),
     Key("list.top", "g,home", "first", "first", "First entry", hint=False),
     Key("list.bottom", "G,end", "last", "last", "Last entry", hint=False),
-    Key("filter.open", "slash", "filter", "filter", "Show only the entries that contain a text; esc shows all"),
     Key("runs.attach", "enter", "attach", "attach", "Watch this run on the Train screen"),
     Key("runs.stop", "s", "stop", "stop", "Finish the step, save, and stop"),
     Key("runs.continue", "c", "continue_run", "continue", "Go on with a stopped, failed or interrupted run"),
     Key("runs.overlay", "o", "overlay", "overlay", "Draw this run's curve beside the one that is watched"),
     Key("runs.delete", "D,delete", "delete", "delete", "Move the run to the trash"),
     Key("runs.undo", "U", "undo", "undo", "Bring the run back that was deleted last", hint=False),
+    Key("filter.open", "slash", "filter", "filter", "Show only the entries that contain a text; esc shows all"),
     Key("modal.close", "escape", "close", "close", "Close without doing anything"),
     Key("confirm.yes", "y", "yes", "yes", "Do it"),
     Key("confirm.no", "n,q", "close", "no", "Do not"),
@@ -148,7 +148,7 @@ KEYS: tuple[Key, ...] = (
     Key("help.up", "k,up", "up", "up", "One line up"),
     Key("help.page_down", "ctrl+d,pagedown,space", "page_down", "page down", "One page down", hint=False),
     Key("help.page_up", "ctrl+u,pageup", "page_up", "page up", "One page up", hint=False),
-    Key("ask.accept", "enter", "accept", "accept", "Accept what is typed", hint=False),
+    Key("ask.accept", "enter", "accept", "accept", "Accept what is typed", priority=True),
     Key("start.make", "enter,y", "make", "make a project", "Make a project in this folder"),
 )
 

@@ -103,5 +103,5 @@ def _finished(view: RunView, palette: Palette, glyphs: Glyphs) -> Text:
     if isinstance(ended, Done) and ended.early_stopped:
         parts.append("stopped early")
     parts.append(figures.duration(state.seconds))
-    parts.append(f"saved as models/{state.model}")
+    parts.append(f"models/{state.model}")
     return plain("  " + dot.join(one_line(part, 100) for part in parts), palette.text)

@@ -37,7 +37,8 @@ def _theme(
 def _console() -> Theme:
     """The terminal's own 16 colours, and of these only the eight that every console can show."""
     variables = {
-        "quiet": "ansi_default", "rule": "ansi_default", "train": "ansi_cyan", "validation": "ansi_yellow",
+        "ansi-background": "ansi_default", "ansi-foreground": "ansi_default", "quiet": "ansi_default",
+        "rule": "ansi_default", "train": "ansi_cyan", "validation": "ansi_yellow",
         "overlay-1": "ansi_magenta", "overlay-2": "ansi_green", "overlay-3": "ansi_blue",
         "text-muted": "ansi_default", "text-disabled": "ansi_default", "foreground-muted": "ansi_default",
         "border": "ansi_cyan", "border-blurred": "ansi_default",

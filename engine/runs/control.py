@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import getpass
-import json
 import math
 import os
 import socket
@@ -76,7 +76,7 @@ def send(run: Path, command: Command) -> Command:
         by=(command.by or sender())[:100],
         id=identity,
         value=command.value,
-        prompt=command.prompt[:2000],
+        prompt=command.prompt[:2000].encode("utf-8", "replace").decode(),
     )
     folder = run / FOLDER
     path = folder / f"{time.time_ns():020d}-{identity}.json"
@@ -96,14 +96,15 @@ def take(run: Path) -> list[Command]:
     taken = []
     try:
         names = sorted(entry.name for entry in folder.iterdir() if entry.suffix == ".json" and entry.name[0] != ".")
-    except FileNotFoundError:
+    except OSError:
         return []
     for name in names:
         path = folder / name
-        try:
-            if path.stat().st_size <= MAX_BYTES:
-                taken.append(msgspec.json.decode(path.read_bytes(), type=Command))
-        except (OSError, msgspec.DecodeError, json.JSONDecodeError):
-            pass
-        path.unlink(missing_ok=True)
+        command: Command | None = None
+        with contextlib.suppress(OSError, msgspec.DecodeError):
+            if path.is_file() and path.stat().st_size <= MAX_BYTES:
+                command = msgspec.json.decode(path.read_bytes(), type=Command)
+        with contextlib.suppress(OSError):
+            path.unlink()
+            taken += [command] if command is not None else []
     return taken

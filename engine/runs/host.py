@@ -6,7 +6,6 @@ program (`python -m engine.runs.host RUN`) it is the detached host; `forge-tui -
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 import subprocess
@@ -22,19 +21,18 @@ from typing import Any
 
 import msgspec
 
-from engine.errors import BusyError, ForgeError
+from engine.errors import BusyError, ForgeError, UsageError
 from engine.events import Advice, Control, Done, Event, Failed, Log, Plan, Stopped
 from engine.exit_codes import ExitCode
 from engine.files import FileLock, is_locked
 from engine.runs import death
-from engine.runs.channel import QUEUE_SIZE, Receiver
-from engine.runs.control import Command, sender, take
-from engine.runs.environment import worker_environment
+from engine.runs.channel import Receiver
+from engine.runs.control import Command, check, sender, take
 from engine.runs.journal import Journal
 from engine.runs.launch import MODEL_LOCK, run_project
+from engine.runs.process import start_worker
 from engine.runs.state import LOCK, WORKER_LOCK, RunState, advance, read_run, write_state
 from engine.runs.worker import WorkerOptions
-from engine.runs.worker import main as worker_main
 
 POLL_SECONDS = 0.1
 STATE_SECONDS = 1.0
@@ -77,6 +75,7 @@ class Host:
         self._journal: Journal
         self._state_written = 0.0
         self._divisor = 1
+        self._trouble = ""
 
     def host(self) -> ExitCode:
         """Run to the end; returns the exit code of the contract.
@@ -94,6 +93,8 @@ class Host:
             self._state = read_run(self.run).state
             self._journal = Journal(self.run)
             try:
+                for command in take(self.run):
+                    self._refuse(command, "It came when the run was not running.")
                 self._wait_for_orphan()
                 return self._attempts()
             finally:
@@ -136,27 +137,14 @@ class Host:
             return cause.exit_code
 
     def _start(self) -> _Attempt:
-        context = multiprocessing.get_context("spawn")
-        events = context.Queue(QUEUE_SIZE)
-        theirs, ours = context.Pipe(duplex=False)
-        options = WorkerOptions(run=str(self.run), project=str(run_project(self.run).root), divisor=self._divisor)
-        process = context.Process(
-            target=worker_main, args=(events, theirs, msgspec.json.encode(options)), name="forge-worker", daemon=False
+        started = start_worker(
+            WorkerOptions(run=str(self.run), project=str(run_project(self.run).root), divisor=self._divisor)
         )
-        with worker_environment():
-            process.start()
-        theirs.close()
         self._change(
-            phase="preparing",
-            worker_pid=process.pid,
-            attempts=self._state.attempts + 1,
-            ended=None,
-            exit_code=None,
-            text="",
-            fix="",
-            code="",
-        )
-        return _Attempt(process=process, receiver=Receiver(events), commands=ours)
+            phase="preparing", worker_pid=started.process.pid, attempts=self._state.attempts + 1, ended=None,
+            exit_code=None, text="", fix="", code="",
+        )  # fmt: skip
+        return _Attempt(process=started.process, receiver=started.receiver, commands=started.commands)
 
     def _follow(self, attempt: _Attempt) -> Event | None:
         """Record events until the worker is gone; returns the event with which it ended, if it said one."""
@@ -210,6 +198,11 @@ class Host:
             else:
                 self._stop(attempt, by=number.name, code=_SIGNAL_CODES[number])
         for command in take(self.run):
+            try:
+                check(command)
+            except UsageError as error:
+                self._refuse(command, str(error))
+                continue
             if command.command == "stop":
                 self._stop(attempt, by=command.by, code=ExitCode.TERMINATED, command=command)
             elif command.command == "stop_now":
@@ -245,24 +238,15 @@ class Host:
 
     def _forward(self, attempt: _Attempt, command: Command) -> None:
         if not attempt.planned:
-            self._record(
-                Control(
-                    command=command.command,
-                    by=command.by,
-                    id=command.id,
-                    accepted=False,
-                    text="Training has not begun yet.",
-                )
-            )
+            self._refuse(command, "Training has not begun yet.")
             return
         try:
             attempt.commands.send_bytes(msgspec.json.encode(command))
         except OSError:
-            self._record(
-                Control(
-                    command=command.command, by=command.by, id=command.id, accepted=False, text="The worker has ended."
-                )
-            )
+            self._refuse(command, "The worker has ended.")
+
+    def _refuse(self, command: Command, reason: str) -> None:
+        self._record(Control(command=command.command, by=command.by, id=command.id, accepted=False, text=reason))
 
     def _install_signals(self) -> dict[signal.Signals, Any]:
         previous: dict[signal.Signals, Any] = {}
@@ -283,6 +267,10 @@ class Host:
 
     def _record(self, event: Event) -> None:
         stamped = self._journal.append(event)
+        if self._journal.trouble != self._trouble:
+            self._trouble = self._journal.trouble
+            if self._trouble:
+                self._warn(f"The journal cannot be written ({self._trouble.lower()}): progress is not recorded.")
         before = self._state.phase
         self._state = advance(self._state, stamped)
         if isinstance(event, Control) and event.accepted and event.command in ("pause", "resume"):
@@ -303,7 +291,11 @@ class Host:
             write_state(self.run, self._state, durable=durable)
         except ForgeError as error:
             # A full disk must not end the training; the journal tells the same story once there is space.
-            self._sink(Log(level="warning", text=f"state.json could not be written: {error}", time=time.time()))
+            self._warn(f"state.json could not be written: {error}")
+
+    def _warn(self, text: str) -> None:
+        """Tell whoever listens what cannot be recorded."""
+        self._sink(Log(level="warning", text=text, run=self.run.name, time=time.time()))
 
 
 def start_detached(run: Path, *, timeout: float = 20.0) -> None:

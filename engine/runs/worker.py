@@ -143,6 +143,8 @@ def _listen_to_signals(reporter: Reporter) -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGUSR1, save)
+    # Held back until now by whoever started us: a Ctrl-C would have hit the imports.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
 
 
 def _watch_host(reporter: Reporter) -> None:

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 BATCH_BYTES = 1 << 20
 """Text that is checked at once."""
 BATCH_DOCUMENTS = 4096
+SMALL_DOCUMENT = 64
+"""Bytes of a small document: what the memory for duplicates is measured by."""
 PREVIEW_DOCUMENTS = 3
 PREVIEW_CHARACTERS = 2000
 OUTSIDE_SHARE = 0.5
@@ -135,6 +137,7 @@ class _Run:
         self._build_checks(sequence_length)
 
     def _build_checks(self, sequence_length: int | None) -> None:
+        from engine.text.findings import duplicates, near_duplicates
         from engine.text.findings.answers import Answers
         from engine.text.findings.characters import Characters, SpecialTokens
         from engine.text.findings.diversity import Diversity
@@ -151,8 +154,9 @@ class _Run:
         names = [one.path for one in self._files]
         counts = self._tokenizer.count if self._tokenizer else None
         self._lengths: Lengths = Lengths(sequence_length, counts, _bytes_per_token(self._vocabulary))
-        self._duplicates: Duplicates = Duplicates(names)
-        self._near: NearDuplicates = NearDuplicates(names)
+        likely = max(sum(self._sizes) // SMALL_DOCUMENT, 1 << 12)
+        self._duplicates: Duplicates = Duplicates(names, min(likely, duplicates.REMEMBERED))
+        self._near: NearDuplicates = NearDuplicates(names, min(likely, near_duplicates.REMEMBERED))
         self._special = SpecialTokens()
         self._block_checks: list[Check] = [Characters(), self._special, Mojibake(), Privacy(), Rights()]
         self._batch_checks: list[Check] = [

@@ -45,6 +45,8 @@ class Block:
     """The lines joined by newlines, without a final one."""
     lines: list[str]
     """The same lines apart."""
+    data: bytes
+    """The text as UTF-8."""
     continued: bool = False
     """Whether the first line is the rest of the previous block's last line, which was too long for one piece."""
     open: bool = False
@@ -120,8 +122,8 @@ class TextSource:
         """
         line, continued = 1, False
         for data, ends in self._pieces():
-            text = self._decode(data, line, continued)
-            block = Block(first_line=line, text=text, lines=text.split("\n"), continued=continued, open=not ends)
+            text, clean = self._decode(data, line, continued)
+            block = Block(line, text, text.split("\n"), clean, continued, not ends)
             if continued:
                 self.lines -= 1
             elif not ends:
@@ -179,7 +181,7 @@ class TextSource:
             )
         return data
 
-    def _decode(self, data: bytes, line: int, continued: bool) -> str:
+    def _decode(self, data: bytes, line: int, continued: bool) -> tuple[str, bytes]:
         try:
             text = data.decode("utf-8")
         except UnicodeDecodeError as problem:
@@ -197,12 +199,15 @@ class TextSource:
             self.crlf += pairs
             self.cr += text.count("\r") - pairs
             text = text.replace("\r\n", "\n").replace("\r", "\n")
-        text = text[:-1] if text.endswith("\n") else text
+            data = text.encode()
+        if text.endswith("\n"):
+            text, data = text[:-1], data[:-1]
         if "\ufeff" in text:
             pattern = _BOM_AFTER_NEWLINE if continued else _BOM_AT_LINE_START
             text, removed = pattern.subn("", text)
             self.boms += removed
-        return text
+            data = text.encode()
+        return text, data
 
     def _check_unchanged(self) -> None:
         if not self.packed and self.position < self.size:

@@ -25,11 +25,16 @@ if TYPE_CHECKING:
     from engine.model.architecture import Architecture
     from engine.model.info import ModelInfo
     from engine.runs.channel import Reporter
+    from engine.text.conversation import Document
     from engine.text.dataset import Corpus
     from engine.text.tokenizer import Tokenizer
 
 JOB = "job.toml"
 TOKENIZER = "tokenizer"
+HARMLESS = ("comment", "duplicate")
+"""Text that is left out on purpose."""
+SPLIT_SEED = 0
+"""One for all runs: continuing a model with another seed must not train on what it was validated on."""
 
 
 @dataclass(slots=True)
@@ -113,7 +118,7 @@ def prepare_run(run: Path, project: Project, request: Request, reporter: Reporte
 
 def _tokenizer(run: Path, project: Project, job: Job, start: ModelInfo | None, reporter: Reporter) -> Tokenizer:
     """The model's own tokenizer, the one this run has built before, or a new one."""
-    from engine.text.tokenizer import Tokenizer, suggest_vocabulary
+    from engine.text.tokenizer import Tokenizer, suggest_vocabulary, training_texts
 
     if start is not None:
         return Tokenizer.load(start.folder)
@@ -123,7 +128,7 @@ def _tokenizer(run: Path, project: Project, job: Job, start: ModelInfo | None, r
     asked = job.model.vocabulary
     vocabulary = suggest_vocabulary(size)[0] if asked == "auto" else asked
     reporter(Log(text=f"Building a tokenizer of {vocabulary:,} tokens from {size / 1e6:.2f} MB of text."))
-    tokenizer = Tokenizer.train(_texts(project, job), vocabulary)
+    tokenizer = Tokenizer.train(training_texts(_documents(project, job), text_bytes=size), vocabulary)
     if tokenizer.vocabulary < vocabulary and asked != "auto":
         reporter(
             Advice(
@@ -146,18 +151,15 @@ def _paths(project: Project, entry: DataFile) -> list[Path]:
     return expand([entry.path], project.root)
 
 
-def _texts(project: Project, job: Job) -> Iterator[str]:
+def _documents(project: Project, job: Job) -> Iterator[Document]:
     from engine.text.formats import read_documents
 
     seen: set[Path] = set()
     for entry in job.all_files:
         for path in _paths(project, entry):
-            if path in seen:
-                continue
-            seen.add(path)
-            for document in read_documents(path, entry.format):
-                for turn in document.turns:
-                    yield turn.text
+            if path not in seen:
+                seen.add(path)
+                yield from read_documents(path, entry.format)
 
 
 def _has_conversations(project: Project, job: Job) -> bool:
@@ -187,7 +189,7 @@ def _corpora(project: Project, job: Job, tokenizer: Tokenizer, reporter: Reporte
             tokenizer,
             project.cache / "tokens",
             validation=job.data.validation,
-            seed=job.train.seed,
+            seed=SPLIT_SEED,
             deduplicate=job.data.deduplicate,
         )
         if corpus.train_tokens == 0:
@@ -196,13 +198,9 @@ def _corpora(project: Project, job: Job, tokenizer: Tokenizer, reporter: Reporte
                 fix="Check the format with `forge-tui check`.",
             )
         for reason, count in corpus.skipped.items():
-            if count:
-                reporter(
-                    Log(
-                        level="info" if reason == "comment" else "warning",
-                        text=f"{name}: left out {count:,} x {reason}.",
-                    )
-                )
+            level: Literal["info", "warning"] = "info" if reason in HARMLESS else "warning"
+            places = "place" if count == 1 else "places"
+            reporter(Log(level=level, text=f"{name}: {count:,} {places} left out ({reason.replace('_', ' ')})."))
         if job.data.validation > 0 and not corpus.validation_possible:
             reporter(
                 Advice(

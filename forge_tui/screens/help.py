@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 
 from rich.text import Text
@@ -33,7 +34,7 @@ class HelpScreen(ForgeModal[None]):
         with VerticalScroll(can_focus=True, id="help-list"):
             if self._text:
                 yield Plain(plain(self._text, app.palette.quiet), classes="dialog-text")
-            yield Plain(key_table(self._scopes, app.user_keys, app.palette))
+            yield Plain(key_table(self._scopes, app.user_keys, app.palette, min(66, app.size.width * 94 // 100 - 6)))
 
     def on_mount(self) -> None:
         """Scroll with the keyboard at once."""
@@ -59,16 +60,23 @@ class HelpScreen(ForgeModal[None]):
         self._list().scroll_page_up(animate=False)
 
 
-def key_table(scopes: tuple[str, ...], keymap: Mapping[str, str], palette: Palette) -> Text:
-    """The keys of some scopes in two columns, a heading above each scope."""
+def key_table(scopes: tuple[str, ...], keymap: Mapping[str, str], palette: Palette, width: int) -> Text:
+    """The keys of some scopes in two columns of together `width` cells, a heading above each scope."""
     table = Text(end="")
-    width = max(len(shown_all(keys_of(key.id, keymap))) for key in KEYS if key.scope in scopes)
+    keys = {key.id: shown_all(keys_of(key.id, keymap)) for key in KEYS if key.scope in scopes}
+    column = min(16, max(len(text) for text in keys.values()))
     for scope in scopes:
         table.append(f"{SCOPES[scope]}\n", style=palette.accent)
         for key in KEYS:
             if key.scope == scope:
-                table.append(f"  {shown_all(keys_of(key.id, keymap)):<{width}}  ", style=palette.strong)
-                table.append(f"{key.help}\n", style=palette.text)
+                _entry(table, keys[key.id], key.help, column, max(20, width - column - 4), palette)
         table.append("\n")
     table.right_crop(2)
     return table
+
+
+def _entry(table: Text, keys: str, sentence: str, column: int, room: int, palette: Palette) -> None:
+    """One key, its sentence wrapped beside it."""
+    for index, line in enumerate(textwrap.wrap(sentence, room)):
+        table.append(f"  {keys if index == 0 else '':<{column}}  ", style=palette.strong)
+        table.append(f"{line}\n", style=palette.text)

@@ -84,11 +84,11 @@ class SteeringScreen(ForgeScreen):
         view = self._steerable()
         if view is None:
             return
-        saved = view.run.state.checkpoint_step
-        at = view.digest.step.step if view.digest.step else view.run.state.step
-        lost = (
-            f"Steps {saved:,} to {at:,} are lost." if saved is not None else "Nothing has been saved yet: all is lost."
-        )
+        saved, at = view.run.state.checkpoint_step, view.digest.step.step if view.digest.step else view.run.state.step
+        if saved is None:
+            lost = "Nothing has been saved yet: all of it is lost."
+        else:
+            lost = f"It goes back to step {saved:,}, the last that was saved; {max(0, at - saved):,} steps are lost."
         from forge_tui.screens.confirm import Confirm
 
         def answer(yes: bool | None) -> None:

@@ -70,7 +70,7 @@ def _ready(project: Project, job: Job, palette: Palette) -> Text:
     _line(text, "project", str(project.root), palette)
     text.append("\n")
     text.append("enter", style=palette.accent)
-    text.append(" starts it. It trains in the background: leave with q, come back at any time.", style=palette.text)
+    text.append(" starts it in the background: leave with q, come back any time.", style=palette.text)
     return text
 
 
@@ -80,8 +80,8 @@ def _offer(folder: Path, palette: Palette) -> Text:
     text.append(one_line(str(folder), 60), style=palette.strong)
     text.append(" has no forge.toml.\n\n", style=palette.text)
     text.append("enter", style=palette.accent)
-    text.append(" makes a project in this folder: forge.toml with a two-minute first run,\n", style=palette.text)
-    text.append("data/ with starter texts, and models/ for what comes of it.", style=palette.text)
+    text.append(" makes a project here: forge.toml with a first run of two\n", style=palette.text)
+    text.append("minutes, data/ with starter texts, models/ for what comes of it.", style=palette.text)
     return text
 
 

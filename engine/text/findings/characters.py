@@ -1,4 +1,4 @@
-"""Characters that do not belong into text: controls, reordering and invisible ones, replacement characters, old line ends."""
+"""Characters that do not belong into text: controls, reordering, invisible and replacement characters, line ends."""
 
 from __future__ import annotations
 
@@ -19,7 +19,11 @@ INVISIBLE = "\u00ad\u180e\u200b\u2060-\u2064\ufeff\ufff9-\ufffb\U000e0000-\U000e
 
 SPECIAL_TOKENS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "</s>", "<|eot_id|>", "[INST]")
 
-_ODD = re.compile(f"[\0{CONTROLS}{BIDI}{INVISIBLE}\ufffd]")
+_ODD_BYTES = re.compile(
+    rb"\xc2[\x80-\x9f\xad]|\xe1\xa0\x8e|\xe2\x80[\x8b\xa8-\xae]|\xe2\x81[\xa0-\xa9]|\xef\xbb\xbf|\xef\xbf[\xb9-\xbd]"
+    rb"|\xf3\xa0[\x80\x81]"
+)
+"""All of those beyond ASCII as they stand in UTF-8."""
 _ODD_ASCII = bytes([*range(0x09), 0x0B, *range(0x0E, 0x20), 0x7F])
 _KINDS = (
     ("nul", re.compile("\0")),
@@ -34,16 +38,13 @@ class Characters(Check):
     """Counts lines with odd characters, byte order marks and line ends."""
 
     def block(self, block: Block, ledger: Ledger) -> None:
-        """Look at the whole block first; single lines only when it holds something."""
-        text = block.text
-        if text.isascii():
-            data = text.encode("ascii")
-            if len(data.translate(None, _ODD_ASCII)) == len(data):
+        """Look at the whole block first; single lines only where it holds something."""
+        data = block.data
+        if len(data.translate(None, _ODD_ASCII)) == len(data):
+            if block.text.isascii() or _ODD_BYTES.search(data) is None:
                 return
-        elif _ODD.search(text) is None:
-            return
         for number, line in enumerate(block.lines, block.first_line):
-            if _ODD.search(line) is None:
+            if line.isascii() and line.isprintable():
                 continue
             for code, pattern in _KINDS:
                 match = pattern.search(line)

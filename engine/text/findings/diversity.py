@@ -23,19 +23,21 @@ SAME_OPENING = 0.3
 SAME_ANSWER = 0.2
 """Share of conversations with the same first answer."""
 
-MOST_KEYS = 50_000
-"""Openings and answers that are counted."""
+CONVERSATIONS = 20_000
+"""Conversations at the start of the corpus that are counted."""
+
+SHOWN = 60
+"""Bytes by which two answers are told apart."""
 
 
 class Diversity(Check):
     """Counts openings of questions, first answers, and distinct words."""
 
     def __init__(self) -> None:
-        self._words: set[str] = set()
+        self._words: set[bytes] = set()
         self._seen = 0
-        self._openings: Counter[str] = Counter()
-        self._answers: Counter[int] = Counter()
-        self._shown: dict[int, str] = {}
+        self._openings: Counter[bytes] = Counter()
+        self._answers: Counter[bytes] = Counter()
         self._conversations = 0
 
     def batch(self, batch: Batch, ledger: Ledger) -> None:
@@ -48,18 +50,13 @@ class Diversity(Check):
             self._words.update(words)
         if batch.documents[0].is_prose or batch.documents[0].format == "router":
             return
-        for index in batch.first_turn[:-1].tolist():
-            if index + 1 >= len(batch.turns) or batch.turns[index].role != "user":
-                continue
-            self._conversations += 1
-            opening = " ".join(batch.normal[index].split(" ", 2)[:2])
-            answer = int(batch.hashes[index + 1])
-            if opening in self._openings or len(self._openings) < MOST_KEYS:
-                self._openings[opening] += 1
-            if answer in self._answers or len(self._answers) < MOST_KEYS:
-                self._answers[answer] += 1
-                if self._answers[answer] == 5:
-                    self._shown[answer] = batch.turns[index + 1].text[:60]
+        if self._conversations >= CONVERSATIONS:
+            return
+        asks = [index for index in batch.first_turn[:-1].tolist() if batch.turns[index].role == "user"]
+        self._conversations += len(asks)
+        normal = batch.normal
+        self._openings.update([b" ".join(normal[index].split(b" ", 2)[:2]) for index in asks])
+        self._answers.update([normal[index + 1][:SHOWN] for index in asks])
 
     def finish(self, ledger: Ledger) -> None:
         """Over all files."""
@@ -75,10 +72,10 @@ class Diversity(Check):
         opening, count = self._openings.most_common(1)[0]
         if count > SAME_OPENING * self._conversations:
             share = 100 * count / self._conversations
-            detail = f'{share:.0f} % of the questions begin with "{opening[:40]}"'
+            detail = f'{share:.0f} % of the questions begin with "{opening[:40].decode("utf-8", "replace")}"'
             ledger.add("low_diversity", detail=detail, everywhere=True)
         answer, count = self._answers.most_common(1)[0]
         if count > SAME_ANSWER * self._conversations:
             share = 100 * count / self._conversations
-            detail = f'{share:.0f} % of the answers are "{self._shown.get(answer, "")[:40]}"'
+            detail = f'{share:.0f} % of the answers are "{answer[:40].decode("utf-8", "replace")}"'
             ledger.add("low_diversity", detail=detail, everywhere=True)

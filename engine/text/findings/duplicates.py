@@ -27,7 +27,7 @@ class Duplicates(Check):
 
     def batch(self, batch: Batch, ledger: Ledger) -> None:
         """Look the whole batch up at once."""
-        lines = np.fromiter((document.first_line for document in batch.documents), np.int64, len(batch.documents))
+        lines = batch.first_lines
         hashes = batch.document_hashes
         seen, _, old_lines, old_files = self._documents.first_seen(hashes, hashes, lines, self.file)
         self.repeated += int(seen.sum())
@@ -51,7 +51,7 @@ class Duplicates(Check):
             return
         start = first[np.array(asks)]
         questions, answers = batch.hashes[start], batch.hashes[start + 1]
-        lines = np.fromiter((batch.documents[index].first_line for index in asks), np.int64, len(asks))
+        lines = batch.first_lines[asks]
         seen, old_answers, old_lines, old_files = self._questions.first_seen(questions, answers, lines, self.file)
         for place in np.flatnonzero(seen & (old_answers != answers)).tolist():
             document = batch.documents[asks[place]]

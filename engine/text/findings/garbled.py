@@ -7,7 +7,7 @@ import zlib
 import numpy as np
 import numpy.typing as npt
 
-from engine.text.findings.batch import Batch
+from engine.text.findings.batch import BINS, EMPTY, Batch
 from engine.text.findings.check import Check
 from engine.text.findings.finding import Ledger
 
@@ -64,24 +64,26 @@ class Garbled(Check):
         self._repetition(batch, sizes, ledger)
 
     def _repetition(self, batch: Batch, sizes: npt.NDArray[np.int64], ledger: Ledger) -> None:
-        for index in np.flatnonzero(sizes >= REPETITION_FROM).tolist():
+        """Few different shingles for many words: worth packing, to see how small the text gets."""
+        bins = (batch.least != EMPTY).sum(axis=1)
+        different = -BINS * np.log(np.maximum(1 - bins / BINS, 1e-3))
+        words = batch.document_words
+        suspicious = (
+            (sizes >= REPETITION_FROM) & ((different < 0.4 * words) | (words < sizes / 100)) & (different < 300)
+        )
+        for index in np.flatnonzero(suspicious).tolist():
             document = batch.documents[index]
-            text = document.turns[-1].text if len(document.turns) > 1 else document.turns[0].text
-            if len(text) < REPETITION_FROM or not _few_words(text):
-                continue
+            text = max((turn.text for turn in document.turns), key=len)
             sample = text[:20000].encode("utf-8", "replace")
-            if len(zlib.compress(sample, 1)) < 0.12 * len(sample) + 12:
+            if len(sample) >= REPETITION_FROM and len(zlib.compress(sample, 1)) < 0.12 * len(sample) + 12:
                 ledger.add("repetitive", document.first_line, text[:120])
-
-
-def _few_words(text: str) -> bool:
-    words = text[:4000].split()
-    return len(set(words)) <= 0.3 * len(words) or len(words) < len(text) // 200
 
 
 def _is_code(text: str) -> bool:
     """Code, tables and JSON are full of signs and are meant."""
-    return "```" in text or "<tool_" in text or (text.count("\n") > 3 and ("    " in text or "{" in text or "|" in text))
+    return (
+        "```" in text or "<tool_" in text or (text.count("\n") > 3 and ("    " in text or "{" in text or "|" in text))
+    )
 
 
 def _field(packed: npt.NDArray[np.uint64], place: int) -> npt.NDArray[np.int64]:

@@ -10,7 +10,10 @@ from engine.text.findings.check import Check
 from engine.text.findings.finding import Ledger
 
 STRIDE = 16
-"""One document of so many is looked at."""
+"""One document of so many is looked at, fewer in a large corpus."""
+
+SAMPLE = 800
+"""Characters of a document that are looked at."""
 
 LEAST_SHARE = 0.05
 """A language with less than this share is a few quotations."""
@@ -46,7 +49,7 @@ for _name, _words in _SMALL_WORDS.items():
 
 def language_of(text: str) -> str:
     """The language of a text, or an empty string when it is too short or unknown."""
-    sample = text[:2000]
+    sample = text[:SAMPLE]
     if not sample.isascii():
         letters = sum(char.isalpha() for char in sample)
         for name, script in _SCRIPTS.items():
@@ -70,9 +73,10 @@ class Languages(Check):
         self._first: dict[str, tuple[int, str]] = {}
 
     def batch(self, batch: Batch, ledger: Ledger) -> None:
-        """Every STRIDE-th document."""
-        for document in batch.documents[(-self._count) % STRIDE :: STRIDE]:
-            text = " ".join(turn.text for turn in document.turns if turn.role in ("user", "assistant", "text"))
+        """A sample of the documents."""
+        stride = STRIDE if self._count < 16_000 else 8 * STRIDE
+        for document in batch.documents[::stride]:
+            text = " ".join(turn.text[:SAMPLE] for turn in document.turns if turn.role in ("user", "assistant", "text"))
             name = language_of(text)
             if name:
                 self._found[name] += 1

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 import unicodedata
 
+import numpy as np
+
 from engine.text.findings.check import Check
 from engine.text.findings.finding import Ledger
 from engine.text.source import Block
@@ -49,15 +51,20 @@ def _pattern(codec: str) -> str:
 
 _RUNS = {codec: re.compile(f"(?:{_pattern(codec)})+") for codec in CODECS}
 _ANY = re.compile("|".join(f"(?:{_pattern(codec)})" for codec in CODECS))
+_FOREIGN = re.compile("[^\x00-\x7f]{2,}")
 
 
 def repaired(text: str) -> str:
     """`text` with every run of mojibake replaced by what it was; unchanged when there is none."""
-    if text.isascii() or _ANY.search(text) is None:
+    if not _may_hold(text):
         return text
     for codec in CODECS:
         text = _RUNS[codec].sub(lambda match, codec=codec: _restored(match, codec), text)  # type: ignore[misc]
     return text
+
+
+def _may_hold(text: str) -> bool:
+    return not text.isascii() and any(_ANY.search(run[0]) for run in _FOREIGN.finditer(text))
 
 
 def _restored(match: re.Match[str], codec: str) -> str:
@@ -96,14 +103,19 @@ class Mojibake(Check):
     """Counts lines that hold mojibake, and shows what they were."""
 
     def block(self, block: Block, ledger: Ledger) -> None:
-        """Look at the whole block first; single lines only when it may hold some."""
-        if block.text.isascii() or _ANY.search(block.text) is None:
+        """Only lines with two characters beyond ASCII side by side can hold some."""
+        if block.text.isascii():
             return
-        for number, line in enumerate(block.lines, block.first_line):
-            if line.isascii():
-                continue
+        raw = np.frombuffer(block.data, np.uint8)
+        beside = np.flatnonzero((raw[1:] >= 0xC2) & (raw[:-1] >= 0x80))
+        if not len(beside):
+            return
+        newlines = np.flatnonzero(raw == 10)
+        for index in np.unique(np.searchsorted(newlines, beside)).tolist():
+            line = block.lines[index]
             better = repaired(line)
             if better != line:
-                first = next(index for index, (a, b) in enumerate(zip(line, better, strict=False)) if a != b)
+                first = next(place for place, (a, b) in enumerate(zip(line, better, strict=False)) if a != b)
                 start = max(first - 20, 0)
-                ledger.add("mojibake", number, f"{line[start : first + 30]} → {better[start : first + 30]}")
+                text = f"{line[start : first + 30]} → {better[start : first + 30]}"
+                ledger.add("mojibake", block.first_line + index, text)

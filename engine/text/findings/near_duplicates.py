@@ -1,8 +1,8 @@
-"""Documents that share most of their text: MinHash over eight-byte shingles, in tables of a fixed size.
+"""Documents that share most of their text: MinHash over short shingles, in tables of a fixed size.
 
 One-permutation hashing (Li, Owen and Zhang, 2012): a shingle's hash names one of BINS bins and a value, and a document
-is remembered by the least value of each bin. Two documents that share a part J of their shingles agree in about J of the
-bins. Candidates agree in all bins of one of the bands; they are then compared in all bins.
+is remembered by the least value of each bin. Two documents that share a part J of their shingles agree in about J of
+the bins. Candidates agree in all bins of one of the bands; they are then compared in all bins.
 """
 
 from __future__ import annotations
@@ -10,24 +10,23 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from engine.text.findings.batch import Batch
+from engine.text.findings.batch import BINS, EMPTY, Batch
 from engine.text.findings.check import Check
 from engine.text.findings.finding import Ledger
 
-BINS = 64
 BAND = 4
 """Bins that must agree for two documents to be compared."""
 BANDS = BINS // BAND
-SHINGLE = 8
-"""Bytes of a shingle."""
 ALIKE = 0.8
 """Share of equal bins from which two documents count as nearly the same."""
-SHORTEST = 40
-"""Bytes below which a document is not compared: two short questions are easily alike."""
+FEWEST_WORDS = 8
+"""Words below which a document is not compared: two short questions are easily alike."""
 REMEMBERED = 1 << 18
 """Documents that are remembered; the oldest make room."""
 
 Signatures = npt.NDArray[np.uint8]
+
+_MULTIPLIERS = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9, 0xD6E8FEB86659FD93], np.uint64)
 
 
 class NearDuplicates(Check):
@@ -47,40 +46,16 @@ class NearDuplicates(Check):
 
     def batch(self, batch: Batch, ledger: Ledger) -> None:
         """Compare every document with what was seen, and with the others of its batch."""
-        keep = np.flatnonzero(np.diff(batch.plain_start[batch.first_turn]) >= SHORTEST)
+        keep = np.flatnonzero(batch.document_words >= FEWEST_WORDS)
         if not len(keep):
             return
-        signatures, bands = self._sketch(batch, keep)
+        least = _filled(batch.least[keep])
+        bands = (least.astype(np.uint64).reshape(-1, BANDS, BAND) * _MULTIPLIERS).sum(axis=2, dtype=np.uint64)
+        bands ^= bands >> np.uint64(31)
+        signatures = (least >> np.uint32(11)).astype(np.uint8)
         for start in range(0, len(keep), self._remembered):
             part = slice(start, start + self._remembered)
             self._compare(batch, keep[part], signatures[part], bands[part], ledger)
-
-    def _sketch(self, batch: Batch, keep: npt.NDArray[np.int64]) -> tuple[Signatures, npt.NDArray[np.uint64]]:
-        start = batch.plain_start[batch.first_turn]
-        hashes = _shingles(batch.plain)
-        documents = np.repeat(np.arange(len(batch.documents), dtype=np.int32), np.diff(start))
-        crossing = (start[1:, None] - np.arange(1, SHINGLE)[None, :]).ravel()
-        documents[crossing[crossing >= 0]] = len(batch.documents)  # shingles that reach into the next document
-        documents = documents[: len(hashes)]
-        least = np.full((len(batch.documents) + 1) * BINS, 0xFFFFFFFF, np.uint32)
-        places = documents.astype(np.int64) * BINS + (hashes >> np.uint64(58)).astype(np.int64)
-        np.minimum.at(least, places, (hashes >> np.uint64(24)).astype(np.uint32))
-        least = least.reshape(-1, BINS)[keep]
-        empty = least == 0xFFFFFFFF
-        # Few shingles leave bins empty; an empty bin borrows from its neighbour (rotation, Shrivastava and Li, 2014).
-        for _ in range(6):
-            if not empty.any():
-                break
-            borrowed = np.roll(least, 1, axis=1) + np.uint32(0x9E3779B1)
-            least = np.where(empty & ~np.roll(empty, 1, axis=1), borrowed, least)
-            empty = empty & np.roll(empty, 1, axis=1)
-        wide = least.astype(np.uint64).reshape(-1, BANDS, BAND)
-        multipliers = np.array(
-            [0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9, 0xD6E8FEB86659FD93], np.uint64
-        )
-        bands = (wide * multipliers).sum(axis=2, dtype=np.uint64)
-        bands ^= bands >> np.uint64(31)
-        return (least >> np.uint32(11)).astype(np.uint8), bands
 
     def _compare(
         self,
@@ -95,7 +70,7 @@ class NearDuplicates(Check):
         own = numbers % self._remembered
         self._signatures[own] = signatures
         self._hashes[own] = batch.document_hashes[keep]
-        self._lines[own] = np.fromiter((batch.documents[index].first_line for index in keep.tolist()), np.uint32, count)
+        self._lines[own] = np.minimum(batch.first_lines[keep], 0xFFFFFFFF)
         self._file_of[own] = min(self.file, 0xFFFF)
         self._next += count
         best = np.zeros(count)
@@ -106,10 +81,9 @@ class NearDuplicates(Check):
             self._bands[band, slots] = ((numbers + 1) & 0xFFFFFFFF).astype(np.uint32)
             last = self._bands[band, slots].astype(np.int64) - 1
             for other in (before, last):
-                valid = (other >= 0) & (other < numbers) & (other > numbers - self._remembered)
-                if not valid.any():
+                mine = np.flatnonzero((other >= 0) & (other < numbers) & (other > numbers - self._remembered))
+                if not len(mine):
                     continue
-                mine = np.flatnonzero(valid)
                 theirs = other[mine] % self._remembered
                 alike = (signatures[mine] == self._signatures[theirs]).mean(axis=1)
                 alike[self._hashes[own[mine]] == self._hashes[theirs]] = 0.0  # equal documents have their own finding
@@ -130,20 +104,14 @@ class NearDuplicates(Check):
         return f"{name}:{line}"
 
 
-def _shingles(data: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint64]:
-    """A 64-bit hash of the SHINGLE bytes at each place of `data`."""
-    count = len(data) - SHINGLE + 1
-    if count <= 0:
-        return np.zeros(0, np.uint64)
-    hashes = np.empty(count, np.uint64)
-    buffer = data.tobytes()
-    for offset in range(min(SHINGLE, count)):
-        words = (count - offset + SHINGLE - 1) // SHINGLE
-        hashes[offset::SHINGLE] = np.frombuffer(buffer, "<u8", words, offset)
-    # The finaliser of MurmurHash3: every bit of the text decides about every bit of the hash.
-    hashes ^= hashes >> np.uint64(33)
-    hashes *= np.uint64(0xFF51AFD7ED558CCD)
-    hashes ^= hashes >> np.uint64(33)
-    hashes *= np.uint64(0xC4CEB9FE1A85EC53)
-    hashes ^= hashes >> np.uint64(33)
-    return hashes
+def _filled(least: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
+    """Few shingles leave bins empty: an empty bin borrows from its neighbour (rotation, Shrivastava and Li, 2014)."""
+    empty = least == EMPTY
+    for _ in range(BINS):
+        if not empty.any():
+            break
+        left_empty = np.roll(empty, 1, axis=1)
+        borrowed = np.roll(least, 1, axis=1) + np.uint32(0x9E3779B1)
+        least = np.where(empty & ~left_empty, borrowed, least)
+        empty = empty & left_empty
+    return least

@@ -1,48 +1,63 @@
-"""Personal data and keys. What is found is shown masked: the report must not become another copy of it."""
+"""Personal data and keys. What is found is shown masked: the report must not become another copy of it.
+
+Looking for digits in every line costs more than reading it, so numpy first marks the few places that can hold a number,
+and the patterns see only those.
+"""
 
 from __future__ import annotations
 
 import ipaddress
 import re
-from bisect import bisect_right
-from itertools import accumulate
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
 
 from engine.text.findings.check import Check
 from engine.text.findings.finding import Ledger
 from engine.text.source import Block
 
-_EMAIL = re.compile(r"[A-Za-z0-9._%+\-]{1,64}@(?:[A-Za-z0-9\-]{1,63}\.){1,6}[A-Za-z]{2,24}\b")
-_NUMBER = re.compile(r"\+?\(?\d(?:[ .\-/()]{0,2}\d){6,30}")
-_IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,4})?\b")
-_IPV6 = re.compile(
-    r"(?<![:\w.])(?:[0-9A-Fa-f]{1,4}:){2,7}(?::?[0-9A-Fa-f]{1,4}){1,7}(?![:\w.])|(?<![:\w])(?:[0-9A-Fa-f]{1,4}:){1,6}:(?:[0-9A-Fa-f]{1,4})(?![:\w])"
-)
-_IPV4 = re.compile(r"(?:\d{1,3}\.){3}\d{1,3}")
+_AT = re.compile(rb"@(?:[A-Za-z0-9\-]{1,63}\.){1,6}[A-Za-z]{2,24}(?![A-Za-z0-9])")
+_LOCAL = re.compile(rb"[A-Za-z0-9._%+\-]{1,64}\Z")
+_NUMBER = re.compile(rb"\+?\(?[0-9](?:[ .\-/()]{0,2}[0-9]){6,30}")
+_IBAN = re.compile(rb"[A-Z]{2}[0-9]{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,4})?(?![A-Za-z0-9])")
+_IPV4 = re.compile(rb"(?<![\w.])(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?![\w]|\.[0-9])")
+_IPV6 = re.compile(rb"(?<![:\w.])[0-9A-Fa-f:]{3,39}(?![:\w.])")
 _DATE = re.compile(r"\(?(?:\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4})\b")
 
-SECRETS: tuple[tuple[str, re.Pattern[str]], ...] = (
-    ("-----BEGIN", re.compile(r"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----")),
-    ("AKIA", re.compile(r"\bAKIA[0-9A-Z]{16}\b")),
-    ("ghp_", re.compile(r"\bghp_[A-Za-z0-9]{36,}\b")),
-    ("github_pat_", re.compile(r"\bgithub_pat_[A-Za-z0-9_]{22,}")),
-    ("glpat-", re.compile(r"\bglpat-[A-Za-z0-9_\-]{20,}")),
-    ("hf_", re.compile(r"\bhf_[A-Za-z0-9]{30,}\b")),
-    ("sk-", re.compile(r"\bsk-[A-Za-z0-9_\-]{20,}")),
-    ("xox", re.compile(r"\bxox[abprs]-[A-Za-z0-9\-]{10,}")),
-    ("AIza", re.compile(r"\bAIza[A-Za-z0-9_\-]{35}\b")),
-    ("eyJ", re.compile(r"\beyJ[A-Za-z0-9_\-]{10,}\.eyJ[A-Za-z0-9_\-]{10,}\.[A-Za-z0-9_\-]{10,}")),
-    (
-        "assw",
-        re.compile(r"(?i)\bpass(?:word|wd)?[ \t]*[=:][ \t]*[\"']?(?=[^\s\"']*\d)(?=[^\s\"']*[a-z])[^\s\"'<>{}$()]{8,}"),
+SECRETS: tuple[tuple[bytes, re.Pattern[bytes]], ...] = (
+    (b"-----BEGIN", re.compile(rb"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----")),
+    (b"AKIA", re.compile(rb"AKIA[0-9A-Z]{16}\b")),
+    (b"ghp_", re.compile(rb"ghp_[A-Za-z0-9]{36,}\b")),
+    (b"github_pat_", re.compile(rb"github_pat_[A-Za-z0-9_]{22,}")),
+    (b"glpat-", re.compile(rb"glpat-[A-Za-z0-9_\-]{20,}")),
+    (b"hf_", re.compile(rb"hf_[A-Za-z0-9]{30,}\b")),
+    (b"sk-", re.compile(rb"sk-[A-Za-z0-9_\-]{20,}")),
+    (b"xox", re.compile(rb"xox[abprs]-[A-Za-z0-9\-]{10,}")),
+    (b"AIza", re.compile(rb"AIza[A-Za-z0-9_\-]{35}\b")),
+    (b"eyJ", re.compile(rb"eyJ[A-Za-z0-9_\-]{10,}\.eyJ[A-Za-z0-9_\-]{10,}\.[A-Za-z0-9_\-]{10,}")),
+    *(
+        (word, re.compile(word + rb"(?:word|wd)[ \t]*[=:][ \t]*[\"']?(?=[^\s\"']{0,64}[0-9])[^\s\"'<>{}$(),;]{8,64}"))
+        for word in (b"pass", b"Pass", b"PASS")
     ),
 )
-"""A literal that must be there, and the pattern that then decides."""
+"""What a secret starts with, and the pattern that then decides."""
 
 _EXAMPLE_DOMAINS = re.compile(
-    r"(?:^|\.)(?:example(?:\.\w+)?|test|invalid|localhost|local|domain\.com|email\.com)$", re.IGNORECASE
+    r"(?:^|\.)(?:example(?:\.\w+)?|test|invalid|localhost|local|(?:your)?(?:domain|email)\.com)$", re.IGNORECASE
 )
-IBAN_LENGTHS = range(15, 35)
 _CARD_STARTS = re.compile(r"4|5[1-5]|2[2-7]|3[47]|30|36|38|6011|65|62|35")
+IBAN_LENGTHS = range(15, 35)
+
+_DIGIT, _CAPITAL = 1, 2
+_CLASSES = np.zeros(256, np.uint8)
+_CLASSES[ord("0") : ord("9") + 1] = _DIGIT
+_CLASSES[ord("A") : ord("Z") + 1] = _CAPITAL
+_WINDOW = 20
+"""Bytes in which the first eight digits of a telephone or card number lie."""
+
+Hit = tuple[int, str, str]
+"""Offset in the block, code, masked text."""
 
 
 class Privacy(Check):
@@ -50,37 +65,100 @@ class Privacy(Check):
 
     def block(self, block: Block, ledger: Ledger) -> None:
         """Search the whole block; the line of a hit is computed only when there is one."""
-        text = block.text
-        hits: list[tuple[int, str, str]] = []
-        if "@" in text:
-            hits.extend(
-                (match.start(), "email", mask_email(match[0])) for match in _EMAIL.finditer(text) if _real(match)
-            )
-        for match in _NUMBER.finditer(text):
-            code = _number_kind(match)
+        hits = [*_emails(block.data), *_secrets(block.data), *_numbers(block.data)]
+        if not hits:
+            return
+        newlines = np.flatnonzero(np.frombuffer(block.data, np.uint8) == 10)
+        for offset, code, shown in sorted(hits):
+            ledger.add(code, block.first_line + int(np.searchsorted(newlines, offset)), shown)
+
+
+def _emails(data: bytes) -> Iterator[Hit]:
+    if b"@" not in data:
+        return
+    for match in _AT.finditer(data):
+        local = _LOCAL.search(data, max(match.start() - 64, 0), match.start())
+        domain = match[0][1:].decode("ascii")
+        if local is None or _EXAMPLE_DOMAINS.search(domain) or domain.lower().endswith((".png", ".jpg", ".gif")):
+            continue
+        yield local.start(), "email", mask_email(local[0].decode("ascii") + match[0].decode("ascii"))
+
+
+def _secrets(data: bytes) -> Iterator[Hit]:
+    for start, pattern in SECRETS:
+        place = data.find(start)
+        while place >= 0:
+            match = pattern.match(data, place)
+            if match and not data[max(place - 1, 0) : place].isalnum():
+                yield place, "secret", mask(match[0].decode("utf-8", "replace"))
+            place = data.find(start, place + len(start))
+
+
+def _numbers(data: bytes) -> Iterator[Hit]:
+    raw = np.frombuffer(data, np.uint8)
+    if len(raw) < 7:
+        return
+    classes = _CLASSES[raw]
+    digits = classes == _DIGIT
+
+    for start, end in _digit_spans(digits):
+        for match in _NUMBER.finditer(data, start, end):
+            code = _number_kind(data, match)
             if code:
-                hits.append((match.start(), code, mask(match[0])))
-        for match in _IBAN.finditer(text):
-            if is_iban(match[0]):
-                hits.append((match.start(), "iban", mask(match[0])))
-        if "::" in text or ":0:" in text:
-            hits.extend((m.start(), "ip_address", mask(m[0])) for m in _IPV6.finditer(text) if _public(m[0]))
-        for literal, pattern in SECRETS:
-            if literal in text:
-                hits.extend((match.start(), "secret", mask(match[0])) for match in pattern.finditer(text))
-        if hits:
-            _note(hits, block, ledger)
+                yield match.start(), code, mask(match[0].decode("ascii"))
+    capitals = classes == _CAPITAL
+    for start in np.flatnonzero(capitals[:-3] & capitals[1:-2] & digits[2:-1] & digits[3:]).tolist():
+        found = _IBAN.match(data, start)
+        if found and not data[max(start - 1, 0) : start].isalnum() and is_iban(found[0].decode("ascii")):
+            yield start, "iban", mask(found[0].decode("ascii"))
+    yield from _addresses(data, raw, digits)
 
 
-def _note(hits: list[tuple[int, str, str]], block: Block, ledger: Ledger) -> None:
-    starts = list(accumulate((len(line) + 1 for line in block.lines), initial=0))
-    for offset, code, shown in sorted(hits):
-        ledger.add(code, block.first_line + bisect_right(starts, offset) - 1, shown)
+def _digit_spans(digits: npt.NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
+    """Stretches of bytes that hold at least eight digits in any _WINDOW of them."""
+    total = np.concatenate([np.zeros(1, np.int32), np.cumsum(digits, dtype=np.int32)])
+    width = min(_WINDOW, len(digits))
+    dense = np.flatnonzero(total[width:] - total[:-width] >= min(8, width))
+    if not len(dense):
+        return
+    breaks = np.flatnonzero(np.diff(dense) > 1)
+    firsts = dense[np.concatenate([[0], breaks + 1])]
+    lasts = dense[np.concatenate([breaks, [len(dense) - 1]])]
+    end_before = 0
+    for first, last in zip(firsts.tolist(), lasts.tolist(), strict=True):
+        start = max(first - 2, end_before)
+        end_before = last + width + 40
+        yield start, end_before
+
+
+def _addresses(data: bytes, raw: npt.NDArray[np.uint8], digits: npt.NDArray[np.bool_]) -> Iterator[Hit]:
+    """Public IP addresses: three dots between digits close together, or two colons side by side."""
+    dots = np.flatnonzero((raw[1:-1] == ord(".")) & digits[:-2] & digits[2:]) + 1
+    end = 0
+    for place in np.flatnonzero(dots[2:] - dots[:-2] <= 8).tolist():
+        first = int(dots[place])
+        if first < end:
+            continue
+        match = _IPV4.search(data, max(first - 3, 0), first + 13)
+        if match and _public(match[0]):
+            end = match.end()
+            yield match.start(), "ip_address", mask(match[0].decode("ascii"))
+    if b"::" not in data and b":0:" not in data:
+        return
+    colons = np.flatnonzero((raw[1:] == ord(":")) & (raw[:-1] == ord(":")))
+    end = 0
+    for place in colons.tolist():
+        if place < end:
+            continue
+        for match in _IPV6.finditer(data, max(place - 40, 0), place + 42):
+            if match.start() <= place < match.end() and _public(match[0]):
+                end = match.end()
+                yield match.start(), "ip_address", mask(match[0].decode("ascii"))
 
 
 def mask(text: str) -> str:
     """`text` with everything but its first and last two characters hidden, in its own shape."""
-    if len(text) <= 4:
+    if len(text) <= 6:
         return "•" * len(text)
     hidden = re.sub(r"[^\s.\-/()]", "•", text[2:-2])
     return f"{text[:2]}{hidden[:24]}{text[-2:]}"
@@ -110,21 +188,13 @@ def is_iban(text: str) -> bool:
     return int("".join(str(int(char, 36)) for char in compact[4:] + compact[:4])) % 97 == 1
 
 
-def _real(match: re.Match[str]) -> bool:
-    domain = match[0].rpartition("@")[2]
-    return not _EXAMPLE_DOMAINS.search(domain) and not domain.lower().endswith((".png", ".jpg", ".gif"))
-
-
-def _number_kind(match: re.Match[str]) -> str:
+def _number_kind(data: bytes, match: re.Match[bytes]) -> str:
     """The code of a run of digits, or an empty string when it is an ordinary number."""
-    text = match[0]
-    before = match.string[max(match.start() - 1, 0) : match.start()]
-    after = match.string[match.end() : match.end() + 1]
-    if before.isalnum() or (before in "._-/#$€£@=" and before) or after.isalpha() or (after in "_%€$£" and after):
+    before, after = data[max(match.start() - 1, 0) : match.start()], data[match.end() : match.end() + 1]
+    if before.isalnum() or (before and before in b"._-/#$@=\xa3\xac") or after.isalpha() or (after and after in b"_%$"):
         return ""
+    text = match[0].decode("ascii")
     digits = re.sub(r"\D", "", text)
-    if _IPV4.fullmatch(text):
-        return "ip_address" if _public(text) else ""
     if 13 <= len(digits) <= 19 and _CARD_STARTS.match(digits) and luhn(digits) and len(set(digits)) > 3:
         return "card"
     return "phone" if _is_phone(text, digits) else ""
@@ -148,8 +218,8 @@ def _is_phone(text: str, digits: str) -> bool:
     return [len(group) for group in groups[-3:]] == [3, 3, 4] and "/" not in text
 
 
-def _public(text: str) -> bool:
+def _public(text: bytes) -> bool:
     try:
-        return ipaddress.ip_address(text).is_global
+        return ipaddress.ip_address(text.decode("ascii")).is_global
     except ValueError:
         return False

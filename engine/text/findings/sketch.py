@@ -15,7 +15,7 @@ WAYS = 4
 class SeenTable:
     """Remembers up to `capacity` 64-bit keys, each with the file and line where it was first seen, and a value.
 
-    Memory is 22 bytes a slot, taken page by page as it fills. When the slots of a key are full, an older key is forgotten.
+    Memory is 22 bytes a slot. When the slots of a key are full, an older key is forgotten.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -31,7 +31,7 @@ class SeenTable:
     def first_seen(
         self, keys: Keys, values: Keys, lines: Indices, file: int
     ) -> tuple[npt.NDArray[np.bool_], Keys, Indices, Indices]:
-        """For each key: whether it was seen before (in this call or earlier), and the value, line and file of the first.
+        """For each key: whether it was seen before, in this call or earlier, and value, line and file of the first.
 
         Keys that were not seen are remembered.
         """

@@ -66,6 +66,7 @@ class _SpeakerReader:
         self._report = report
         self._family = self._next_family = family
         self._spoken: list[Spoken] = []
+        self._only_system = True
         self._outside: tuple[int, str] | None = None
         self._outside_lines = 0
         self._comments = 0
@@ -85,7 +86,7 @@ class _SpeakerReader:
                 if line[:1] in starts:
                     match = match_marker(line)
                     if match is not None:
-                        end = content_end(lines)
+                        end = content_end(lines) if lines and (not lines[-1] or lines[-1][0] in "# <\t") else len(lines)
                         boundary = role is None or end < len(lines)
                         if number > header and self._counts(match[1], boundary, number, line):
                             if role is not None:
@@ -128,21 +129,21 @@ class _SpeakerReader:
     def _starts_document(self, role: Role, boundary: bool) -> bool:
         if role == "assistant" or not self._spoken:
             return False
-        only_system = all(spoken.role == "system" for spoken in self._spoken)
-        return not only_system and (boundary or role == "system")
+        return not self._only_system and (boundary or role == "system")
 
     def _close(self, role: Role, lines: list[str], first_line: int, end: int) -> None:
-        if end < len(lines):
-            comments = sum(bool(line.strip()) for line in lines[end:])
+        if len(lines) - end > 1:
+            comments = sum([bool(line.strip()) for line in lines[end:]])
             if comments:
                 self._comment_line = self._comment_line or first_line + end
                 self._comments += comments
         first = 0
         while first < end and not lines[first].strip():
             first += 1
-        text = "\n".join(lines[first:end] if end < len(lines) or first else lines).rstrip()
+        text = lines[0].rstrip() if end == 1 else "\n".join(lines[first:end]).rstrip()
         if "\\" in text:
             text = ESCAPED.sub(r"\1", text)
+        self._only_system = self._only_system and role == "system"
         self._spoken.append(Spoken(role, text, first_line, first_line + max(end, 1) - 1))
 
     def _leave_out(self, line: str, number: int, header: int) -> None:
@@ -161,6 +162,7 @@ class _SpeakerReader:
 
     def _finish(self) -> Iterator[Document]:
         spoken, self._spoken = self._spoken, []
+        self._only_system = True
         if spoken:
             document = conversation(
                 spoken,

@@ -39,7 +39,14 @@ def test_damaged_records_are_refused(data: bytes) -> None:
 
 def test_readme_tells_people_everything() -> None:
     text = FULL.readme()
-    for words in ("# sample", "1,310,000 parameters", "val\\_bpb | 1.2345", "data/a.txt", "grow: micro", "exact to 2e-7"):
+    for words in (
+        "# sample",
+        "1,310,000 parameters",
+        "val\\_bpb | 1.2345",
+        "data/a.txt",
+        "grow: micro",
+        "exact to 2e-7",
+    ):
         assert words in text
     assert "apply_chat_template" in text
     assert "apply_chat_template" not in ModelCard(name="x", conversation=False).readme()

@@ -166,7 +166,9 @@ def test_wrong_weights_are_refused(make_model: MakeModel, change: Callable[[obje
 
 
 @pytest.mark.parametrize("name", ["config.json", "forge.json", "generation_config.json"])
-@pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"\xff\xfe", b"[" * 100_000, b'{"a": ' + b"1" * 5_000_000 + b"}"])
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[1]", b"\xff\xfe", b"[" * 100_000, b'{"a": ' + b"1" * 5_000_000 + b"}"]
+)
 def test_damaged_json_is_refused(make_model: MakeModel, name: str, content: bytes) -> None:
     folder = make_model()
     (folder / name).write_bytes(content)

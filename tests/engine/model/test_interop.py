@@ -71,7 +71,12 @@ def test_the_tokenizer_gives_the_same_ids_and_the_same_chat(folder: Path, tokeni
     for text in ("What is Python?", "  a\n\n\tb \r\n", "naïve 日本 🍎 e\u0301", "don't 'LL 12345", "x" * 500, ""):
         assert theirs(text, add_special_tokens=False)["input_ids"] == tokenizer.encode(text)
         assert theirs.decode(tokenizer.encode(text)) == text
-    turns = [Turn("system", "Be brief."), Turn("user", "What is\nPython?"), Turn("assistant", "A language."), Turn("user", "Oh")]
+    turns = [
+        Turn("system", "Be brief."),
+        Turn("user", "What is\nPython?"),
+        Turn("assistant", "A language."),
+        Turn("user", "Oh"),
+    ]
     messages = [{"role": turn.role, "content": turn.text} for turn in turns]
     for prompt in (True, False):
         rendered = theirs.apply_chat_template(messages, tokenize=False, add_generation_prompt=prompt)

@@ -59,7 +59,9 @@ def test_the_folder_can_be_renamed_and_copied(tmp_path: Path) -> None:
         assert len(list((copy / ".versions").iterdir())) == 1
 
 
-@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), ModelError("no numbers"), KeyboardInterrupt()])
+@pytest.mark.parametrize(
+    "error", [OSError(28, "No space left on device"), ModelError("no numbers"), KeyboardInterrupt()]
+)
 def test_a_writer_that_fails_leaves_the_old_version(tmp_path: Path, error: BaseException) -> None:
     folder = tmp_path / "m"
     publish(folder, writer("one"))
@@ -165,6 +167,7 @@ def _crash_at(step: int, action: Callable[[], object]) -> bool:
     return status == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("prepare", [_versioned, _plain, _mixed, _followed, _half_followed])
 def test_killed_at_any_moment_all_files_are_of_one_version(tmp_path: Path, prepare: Callable[[Path], None]) -> None:
     outcomes = set()
