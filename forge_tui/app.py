@@ -260,7 +260,7 @@ class ForgeApp(App[None]):
         """Keys of screens that do not exist do nothing."""
         return not (action == "show" and parameters and parameters[0] not in BY_NAME)
 
-    def visited(self, screen: ForgeScreen) -> None:
+    def visited(self) -> None:
         """A screen of the main row is shown: remember the way back."""
         if not self._visited or self._visited[-1] != self.current_mode:
             self._visited = [*self._visited[-19:], self.current_mode]

@@ -25,10 +25,21 @@ FIXES: dict[str, tuple[str, CommandName]] = {
 CONTINUES = ("stopped", "failed", "interrupted")
 
 
-def outcome(view: RunView, palette: Palette, glyphs: Glyphs, *, screens: frozenset[str], width: int) -> Text | None:
-    """What is shown between the numbers and the log; None when there is nothing to say."""
+def outcome(
+    view: RunView, palette: Palette, glyphs: Glyphs, *, screens: frozenset[str], width: int, compact: bool
+) -> Text | None:
+    """What is shown between the numbers and the log; None when there is nothing to say.
+
+    Args:
+        view: The run.
+        palette: Colours.
+        glyphs: Character set.
+        screens: Names of the screens that there are, for the keys that lead there.
+        width: Cells of a line.
+        compact: Two lines at most.
+    """
     if not view.run.alive:
-        return _ended(view, palette, glyphs, screens)
+        return _ended(view, palette, glyphs, screens, width if compact else None)
     advice = current_advice(view)
     return None if advice is None else _advice(advice, palette, glyphs, width)
 
@@ -58,7 +69,7 @@ def _advice(advice: Advice, palette: Palette, glyphs: Glyphs, width: int) -> Tex
     return fit(words, join(Text(" "), keys, Text(" ")), width)
 
 
-def _ended(view: RunView, palette: Palette, glyphs: Glyphs, screens: frozenset[str]) -> Text:
+def _ended(view: RunView, palette: Palette, glyphs: Glyphs, screens: frozenset[str], one_line_of: int | None) -> Text:
     state, phase = view.run.state, view.phase
     head = join(Text("", end=""), phase_text(phase, glyphs, palette, code=state.code), gap=" ")
     first = Text(" ", end="")
@@ -71,11 +82,11 @@ def _ended(view: RunView, palette: Palette, glyphs: Glyphs, screens: frozenset[s
             keys.append(_key("5", "chat with it", palette))
         keys.append(_key("n", "train again", palette))
     else:
-        gone = "its host is gone: killed, or the machine was restarted. Nothing that was saved is lost."
+        gone = "its host is gone: killed, or a restart. What was saved is safe."
         text = gone if phase == "interrupted" else state.text
         if text:
             first.append_text(plain(f"  {one_line(text, 400)}", palette.text))
-        if state.fix:
+        if state.fix and one_line_of is None:
             lines.append(plain(f"   {one_line(state.fix, 400)}", palette.quiet))
         if phase in CONTINUES:
             at = f" from step {state.checkpoint_step:,}" if state.checkpoint_step else ""
@@ -86,6 +97,8 @@ def _ended(view: RunView, palette: Palette, glyphs: Glyphs, screens: frozenset[s
             keys.append(_key("1", "look at the data", palette))
         keys.append(_key("n", "new run", palette))
     keys.append(_key("6", "all runs", palette))
+    if one_line_of is not None:
+        first.truncate(one_line_of, overflow="ellipsis")
     lines.append(join(Text("  ", end=""), *keys, gap="   "))
     return Text("\n", end="").join(lines)
 

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from engine.errors import DataError, ForgeError, OutOfMemoryError
 from engine.estimate import checkpoint_bytes, machine_flops, machine_memory, tokens_per_second, training_memory

@@ -24,6 +24,10 @@ class ForgeScreen(Screen[None]):
 
     AUTO_FOCUS = ""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._ready = False
+
     def compose(self) -> ComposeResult:
         """Head, body, foot."""
         yield StatusBar()
@@ -56,8 +60,17 @@ class ForgeScreen(Screen[None]):
     def arrived(self) -> None:
         """This screen is shown (again): bring it up to date."""
 
+    def on_mount(self) -> None:
+        """The panes are there now."""
+        self._ready = True
+        self._arrive()
+
     def on_screen_resume(self) -> None:
-        """Tell the subclass, and redraw the head, whose marked tab has changed."""
+        """The first resume comes before the panes are there."""
+        if self._ready:
+            self._arrive()
+
+    def _arrive(self) -> None:
         self.query_one(StatusBar).refresh()
         self.arrived()
-        app_of(self).visited(self)
+        app_of(self).visited()

@@ -136,7 +136,10 @@ class TrainScreen(SteeringScreen):
         app = app_of(self)
         text = None
         if self._view is not None:
-            text = outcome(self._view, app.palette, app.glyphs, screens=frozenset(BY_NAME), width=self.size.width)
+            text = outcome(
+                self._view, app.palette, app.glyphs, screens=frozenset(BY_NAME), width=self.size.width,
+                compact=self.size.height < 24,
+            )  # fmt: skip
         widget = self.query_one("#outcome", Plain)
         widget.display = text is not None
         widget.show(text if text is not None else "")
