@@ -154,7 +154,7 @@ class _Run:
         names = [one.path for one in self._files]
         counts = self._tokenizer.count if self._tokenizer else None
         self._lengths: Lengths = Lengths(sequence_length, counts, _bytes_per_token(self._vocabulary))
-        likely = max(sum(self._sizes) // SMALL_DOCUMENT, 1 << 12)
+        likely = max(sum(self._sizes) // SMALL_DOCUMENT, 1 << 13)
         self._duplicates: Duplicates = Duplicates(names, min(likely, duplicates.REMEMBERED))
         self._near: NearDuplicates = NearDuplicates(names, min(likely, near_duplicates.REMEMBERED))
         self._special = SpecialTokens()

@@ -27,6 +27,7 @@ from engine.job import Job
 from engine.job_file import to_table
 from engine.project import Project
 from engine.runs.journal import Journal
+from engine.runs.launch import MODEL_LOCK
 from engine.runs.state import LOCK, RunState, advance, write_state
 
 
@@ -55,6 +56,7 @@ class FakeRun:
         )  # fmt: skip
         self.journal = Journal(self.folder)
         self._lock = FileLock(self.folder / LOCK)
+        self._model_lock = FileLock(self.folder.parent / MODEL_LOCK)
         self._random = random.Random(7)
         self._best = math.inf
         self._save()
@@ -64,12 +66,13 @@ class FakeRun:
 
     def hold(self) -> FakeRun:
         """Be alive, as if a host held the run."""
-        assert self._lock.acquire()
+        assert self._lock.acquire() and self._model_lock.acquire()
         return self
 
     def release(self) -> FakeRun:
         """The host has gone."""
         self._lock.release()
+        self._model_lock.release()
         return self
 
     def emit(self, *events: Event) -> FakeRun:

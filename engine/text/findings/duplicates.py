@@ -23,6 +23,7 @@ class Duplicates(Check):
         self.file = 0
         """Index of the file that is being read."""
         self.repeated = 0
+        self._count = 0
         """Documents that were there before."""
 
     def batch(self, batch: Batch, ledger: Ledger) -> None:
@@ -30,6 +31,7 @@ class Duplicates(Check):
         lines = batch.first_lines
         hashes = batch.document_hashes
         seen, _, old_lines, old_files = self._documents.first_seen(hashes, hashes, lines, self.file)
+        self._count += len(batch.documents)
         self.repeated += int(seen.sum())
         for index in np.flatnonzero(seen).tolist():
             where = self._where(int(old_files[index]), int(old_lines[index]))
@@ -66,5 +68,5 @@ class Duplicates(Check):
 
     def finish(self, ledger: Ledger) -> None:
         """Say when the memory was too small to compare everything with everything."""
-        if self._documents.forgotten:
+        if self._documents.forgotten > 0.01 * self._count:
             ledger.add("sketch_full", count=self._documents.forgotten, everywhere=True)
