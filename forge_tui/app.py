@@ -308,9 +308,16 @@ class ForgeApp(App[None]):
         """A toast. Whatever the text holds, it is shown as it is: there is no markup."""
         super().notify(sanitize(message, 400), title=one_line(title), severity=severity, timeout=timeout, markup=False)
 
+    def where(self, error: ForgeError) -> str:
+        """The place of an error, below the project where it is in there."""
+        if error.file is None or self.project is None:
+            return error.where
+        line = f":{error.line}" if error.line is not None else ""
+        return self.project.relative(Path(error.file)) + line
+
     def show_error(self, error: ForgeError) -> None:
         """An error that the user can act on, as a toast: what happened, where, and what to do."""
-        where = f"{error.where}: " if error.where else ""
+        where = f"{self.where(error)}: " if error.file else ""
         self.notify(f"{where}{error.text}\n{error.fix}".strip(), severity="error", timeout=12)
 
     def unexpected(self, error: Exception) -> None:

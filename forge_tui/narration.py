@@ -20,8 +20,8 @@ from engine.events import (
     Step,
     Stopped,
 )
+from engine.text.sanitize import one_line
 from forge_tui import figures
-from forge_tui.text import one_line
 
 Level = Literal["debug", "info", "warning", "error"]
 LEVELS: tuple[Level, ...] = ("debug", "info", "warning", "error")

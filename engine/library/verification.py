@@ -58,9 +58,10 @@ def verify(project: Project, name: str, progress: Progress | None = None) -> lis
     if info is not None:
         findings += [_weights(info), _tokenizer(info)]
         count.add(info.weights.bytes)
-    for entry in checkpoints:
+    for number, entry in enumerate(checkpoints, 1):
         found = _checkpoint(entry, count)
         findings += [found] if found else []
+        count.reach(total - sum(other.bytes for other in checkpoints[number:]))
     try:
         read_about(folder)
     except ForgeError as error:
@@ -77,9 +78,12 @@ class _Count:
         self._done = 0
 
     def add(self, more: int) -> None:
-        self._done += more
+        self.reach(self._done + more)
+
+    def reach(self, done: int) -> None:
+        self._done = min(done, self._total)
         if self._progress is not None:
-            self._progress(min(self._done, self._total), self._total)
+            self._progress(self._done, self._total)
 
 
 def _read(folder: Path) -> tuple[ModelInfo | None, list[Finding]]:

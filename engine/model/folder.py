@@ -69,12 +69,7 @@ def write_model_files(
         raise ModelError(
             f"The tokenizer has {tokenizer.vocabulary} tokens, but the model only {architecture.vocabulary}."
         )
-    state = model.state_dict() if isinstance(model, Decoder) else model
-    stored = {name: tensor.detach() for name, tensor in to_hf(state, architecture).items()}
-    for name, tensor in stored.items():
-        if not bool(torch.isfinite(tensor).all()):
-            raise ModelError(f"{name} holds values that are not numbers: training diverged.", file=folder)
-        stored[name] = tensor.to("cpu", dtype or tensor.dtype).contiguous()
+    stored = _storable(model, architecture, dtype, folder)
     kind = str(next(iter(stored.values())).dtype).removeprefix("torch.")
     ends = (tokenizer.end_of_text, tokenizer.turn_end)
     config = architecture.to_config(dtype=kind, eos=ends, pad=tokenizer.end_of_text)
@@ -99,6 +94,18 @@ def write_model_files(
     write_atomic(folder / README_FILE, card.readme().encode())
     write_atomic(folder / CARD_FILE, card.to_json())
     return card
+
+
+def _storable(
+    model: Decoder | Mapping[str, Tensor], architecture: Architecture, dtype: torch.dtype | None, folder: Path
+) -> dict[str, Tensor]:
+    state = model.state_dict() if isinstance(model, Decoder) else model
+    stored = to_hf(state, architecture)
+    for name, tensor in stored.items():
+        if not bool(torch.isfinite(tensor).all()):
+            raise ModelError(f"{name} holds values that are not numbers: training diverged.", file=folder)
+        stored[name] = tensor.detach().to("cpu", dtype or tensor.dtype).contiguous()
+    return stored
 
 
 def load_decoder(

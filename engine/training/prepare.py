@@ -2,39 +2,32 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from engine.errors import DataError, ForgeError, OutOfMemoryError
+from engine.errors import ForgeError, OutOfMemoryError
 from engine.estimate import checkpoint_bytes, machine_flops, machine_memory, tokens_per_second, training_memory
-from engine.events import Advice, Log, Plan, StagePlan
+from engine.events import Plan, StagePlan
 from engine.files import write_atomic
-from engine.job import DataFile, Job
+from engine.job import Job
 from engine.job_file import dump_job, load_job, read_toml_text
 from engine.project import Project
 from engine.runs.launch import Request
 from engine.sizes import SIZES, Dimensions, dimensions_of, name_of
 from engine.training.course import Course, CourseStage
 from engine.training.devices import Placement, place
+from engine.training.reading import has_conversations, read_corpora, settle_tokenizer
 from engine.training.recipe import Facts, Recipe, resolve
 
 if TYPE_CHECKING:
     from engine.model.architecture import Architecture
     from engine.model.info import ModelInfo
     from engine.runs.channel import Reporter
-    from engine.text.conversation import Document
     from engine.text.dataset import Corpus
     from engine.text.tokenizer import Tokenizer
 
 JOB = "job.toml"
-TOKENIZER = "tokenizer"
-HARMLESS = ("comment", "duplicate")
-"""Text that is left out on purpose."""
-SPLIT_SEED = 0
-"""One for all runs: continuing a model with another seed must not train on what it was validated on."""
 
 
 @dataclass(slots=True)
@@ -74,14 +67,14 @@ def prepare_run(run: Path, project: Project, request: Request, reporter: Reporte
     resumed = (run / JOB).exists()
     job = load_job(run / JOB) if resumed else asked
     job = replace(job, model=replace(job.model, name=asked.model.name))  # a rename may have come between
-    tokenizer = _tokenizer(run, project, job, start, reporter)
+    tokenizer = settle_tokenizer(run, project, job, start, reporter)
     dims = (
         dimensions_of(job.model.size)
         if start is None or asked.train.method == "grow"
         else start.architecture.dimensions
     )
     placement = place(job.train)
-    corpora = _corpora(project, job, tokenizer, reporter)
+    corpora = read_corpora(project, job, tokenizer, reporter)
     facts = _facts(job, corpora[0], dims, tokenizer.vocabulary, start, placement)
     recipe = resolve(job.train, facts)
     course = _course(job, corpora, recipe)
@@ -109,109 +102,8 @@ def prepare_run(run: Path, project: Project, request: Request, reporter: Reporte
         start=start,
         course=course,
         plan=plan,
-        conversation=_has_conversations(project, job),
+        conversation=has_conversations(project, job),
     )
-
-
-# ---- text
-
-
-def _tokenizer(run: Path, project: Project, job: Job, start: ModelInfo | None, reporter: Reporter) -> Tokenizer:
-    """The model's own tokenizer, the one this run has built before, or a new one."""
-    from engine.text.tokenizer import Tokenizer, suggest_vocabulary, training_texts
-
-    if start is not None:
-        return Tokenizer.load(start.folder)
-    if (run / TOKENIZER / "tokenizer.json").exists():
-        return Tokenizer.load(run / TOKENIZER)
-    size = sum(path.stat().st_size for entry in job.all_files for path in _paths(project, entry))
-    asked = job.model.vocabulary
-    vocabulary = suggest_vocabulary(size)[0] if asked == "auto" else asked
-    reporter(Log(text=f"Building a tokenizer of {vocabulary:,} tokens from {size / 1e6:.2f} MB of text."))
-    tokenizer = Tokenizer.train(training_texts(_documents(project, job), text_bytes=size), vocabulary)
-    if tokenizer.vocabulary < vocabulary and asked != "auto":
-        reporter(
-            Advice(
-                code="vocabulary_smaller",
-                severity="warning",
-                text=f"The text supports only {tokenizer.vocabulary:,} of the {vocabulary:,} tokens asked for.",
-                fix="Add text, or ask for fewer with model.vocabulary.",
-            )
-        )
-    temporary = run / f".{TOKENIZER}.tmp"
-    temporary.mkdir(exist_ok=True)
-    tokenizer.save(temporary)
-    temporary.rename(run / TOKENIZER)
-    return tokenizer
-
-
-def _paths(project: Project, entry: DataFile) -> list[Path]:
-    from engine.text.formats import expand
-
-    return expand([entry.path], project.root)
-
-
-def _documents(project: Project, job: Job) -> Iterator[Document]:
-    from engine.text.formats import read_documents
-
-    seen: set[Path] = set()
-    for entry in job.all_files:
-        for path in _paths(project, entry):
-            if path not in seen:
-                seen.add(path)
-                yield from read_documents(path, entry.format)
-
-
-def _has_conversations(project: Project, job: Job) -> bool:
-    from engine.text.formats import read_documents
-
-    files = ((entry, path) for entry in job.all_files for path in _paths(project, entry))
-    return any(
-        not document.is_prose
-        for entry, path in files
-        for document in itertools.islice(read_documents(path, entry.format), 20)
-    )
-
-
-def _corpora(project: Project, job: Job, tokenizer: Tokenizer, reporter: Reporter) -> list[Corpus]:
-    from engine.text.dataset import build
-
-    corpora = []
-    groups = [("main", job.data.files), *((stage.name, stage.files) for stage in job.stage)]
-    for name, entries in groups:
-        files = [
-            replace(job.data_file(entry), path=str(path))
-            for entry in entries
-            for path in _paths(project, job.data_file(entry))
-        ]
-        corpus = build(
-            files,
-            tokenizer,
-            project.cache / "tokens",
-            validation=job.data.validation,
-            seed=SPLIT_SEED,
-            deduplicate=job.data.deduplicate,
-        )
-        if corpus.train_tokens == 0:
-            raise DataError(
-                f"There is nothing to train on in {', '.join(Path(file.path).name for file in files)[:200]}.",
-                fix="Check the format with `forge-tui check`.",
-            )
-        for reason, count in corpus.skipped.items():
-            level: Literal["info", "warning"] = "info" if reason in HARMLESS else "warning"
-            places = "place" if count == 1 else "places"
-            reporter(Log(level=level, text=f"{name}: {count:,} {places} left out ({reason.replace('_', ' ')})."))
-        if job.data.validation > 0 and not corpus.validation_possible:
-            reporter(
-                Advice(
-                    code="no_validation",
-                    severity="warning",
-                    text=f"{name}: {corpus.validation_reason}",
-                    fix="Add documents, so that some can be held out; until then overfitting cannot be seen.",
-                )
-            )
-        corpora.append(corpus)
-    return corpora
 
 
 # ---- decisions

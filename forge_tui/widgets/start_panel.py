@@ -38,7 +38,7 @@ class StartPanel(VerticalScroll):
             try:
                 text = _ready(app.workspace.project, app.workspace.job(), palette)
             except UsageError as error:
-                text = _broken(error, palette)
+                text = _broken(app.where(error), error, palette)
         self.query_one("#start-text", Plain).show(text)
 
     def proceed(self) -> None:
@@ -85,9 +85,9 @@ def _offer(folder: Path, palette: Palette) -> Text:
     return text
 
 
-def _broken(error: UsageError, palette: Palette) -> Text:
+def _broken(where: str, error: UsageError, palette: Palette) -> Text:
     text = Text(end="")
     text.append("forge.toml cannot be used\n\n", style=palette.error)
-    text.append(f"{one_line(error.where, 100)}\n", style=palette.strong)
+    text.append(f"{one_line(where, 100)}\n", style=palette.strong)
     text.append(f"{one_line(error.text, 300)}\n{one_line(error.fix, 300)}", style=palette.text)
     return text

@@ -257,7 +257,7 @@ async def test_every_end_has_its_own_state_and_next_key(
     finish, expected = ENDS[name]
     finish(live)
     app = make_app(project, run=live.folder)
-    async with app.run_test(size=size) as pilot:
+    async with app.run_test(size=size, notifications=True) as pilot:
         await settle(pilot)
         text = screen_text(app)
         await pilot.press("p")

@@ -105,13 +105,9 @@ class NearDuplicates(Check):
 
 
 def _filled(least: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
-    """Few shingles leave bins empty: an empty bin borrows from its neighbour (rotation, Shrivastava and Li, 2014)."""
-    empty = least == EMPTY
-    for _ in range(BINS):
-        if not empty.any():
-            break
-        left_empty = np.roll(empty, 1, axis=1)
-        borrowed = np.roll(least, 1, axis=1) + np.uint32(0x9E3779B1)
-        least = np.where(empty & ~left_empty, borrowed, least)
-        empty = empty & left_empty
-    return least
+    """Few shingles leave bins empty: an empty bin borrows from its left neighbour (Shrivastava and Li, 2014)."""
+    twice = np.concatenate([least, least], axis=1)
+    own = np.arange(2 * BINS)
+    nearest = np.maximum.accumulate(np.where(twice == EMPTY, 0, own), axis=1)[:, BINS:]
+    distance = (own[BINS:] - nearest).astype(np.uint32)
+    return np.asarray(np.take_along_axis(twice, nearest, axis=1) + distance * np.uint32(0x9E3779B1))

@@ -6,6 +6,7 @@ import json
 import re
 
 import msgspec
+import numpy as np
 
 from engine.text.conversation import Document, Turn
 from engine.text.findings.batch import Batch
@@ -13,6 +14,7 @@ from engine.text.findings.check import Check
 from engine.text.findings.finding import Ledger
 
 _TAG = re.compile(r"<(/?)tool_(call|result)>")
+_TAG_BYTES = re.compile(rb"</?tool_(?:call|result)>")
 
 
 class Tools(Check):
@@ -24,13 +26,13 @@ class Tools(Check):
 
     def batch(self, batch: Batch, ledger: Ledger) -> None:
         """Only documents that hold a tag cost time."""
-        for document in batch.documents:
-            if document.is_prose:
-                continue
-            for turn in document.turns:
-                if "tool_" in turn.text and _TAG.search(turn.text):
-                    self._document(document, ledger)
-                    break
+        if batch.documents[0].is_prose:
+            return
+        data = batch.raw.tobytes()
+        places = [match.start() for match in _TAG_BYTES.finditer(data)] if b"tool_" in data else []
+        turns = np.searchsorted(batch.raw_start, places, side="right") - 1
+        for index in np.unique(np.searchsorted(batch.first_turn, turns, side="right") - 1).tolist():
+            self._document(batch.documents[index], ledger)
 
     def _document(self, document: Document, ledger: Ledger) -> None:
         called = False

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from engine.text.conversation import Document, Role
+from engine.text.conversation import Document, Role, Turn
 from engine.text.problem import Listener, Problem
 from engine.text.readers.header import docstring_lines
 from engine.text.readers.pairing import Spoken, conversation
@@ -38,6 +38,14 @@ ESCAPED = re.compile(rf"(?m)^([ \t]*)\\(?=\\*(?:{MARKER.pattern}|#))")
 """A backslash that makes a marker or a comment sign plain text."""
 
 _STARTS = frozenset({word[0] for word in ROLES} | {" ", "\t"})
+_SIMPLE = {
+    family: re.compile(
+        rf"(?:(?<=\n\n)|\A)({asks}:[ \t]+([^\s\\][^\n]*)\n{says}:[ \t]+([^\s\\<][^\n<]*))(?=\n\n{asks}:[ \t])"
+    )
+    for family, asks, says in (("qa", "Q", "A"), ("chat", "User", "Assistant"))
+}
+"""The commonest conversation: one line asks, one answers, and another question follows after a blank line."""
+
 _BANNER = re.compile(r"#[ \t]*[=\-#*~_+]{3,}")
 
 
@@ -71,47 +79,97 @@ class _SpeakerReader:
         self._outside_lines = 0
         self._comments = 0
         self._comment_line = 0
+        self._header = docstring_lines(source)
+        self._role: Role | None = None
+        self._open: list[str] = []  # lines of the turn being read; the first is what follows the marker
+        self._first_line = 0
+        self._grown = 0
 
     def documents(self) -> Iterator[Document]:
         """The file's conversations in order."""
-        starts, match_marker = _STARTS, MARKER.match
-        header = docstring_lines(self._source)
-        role: Role | None = None
-        lines: list[str] = []  # of the turn being read; the first is what follows the marker
-        first_line = grown = 0
+        family = self._family
+        simple = _SIMPLE.get(family)
         for block in self._source.blocks():
-            number = block.first_line - 1
-            for line in block.lines:
-                number += 1
-                if line[:1] in starts:
-                    match = match_marker(line)
-                    if match is not None:
-                        end = content_end(lines) if lines and (not lines[-1] or lines[-1][0] in "# <\t") else len(lines)
-                        boundary = role is None or end < len(lines)
-                        if number > header and self._counts(match[1], boundary, number, line):
-                            if role is not None:
-                                self._close(role, lines, first_line, end)
-                            role = ROLES[match[1]][1]
-                            if self._starts_document(role, boundary):
-                                yield from self._finish()
-                            self._family = self._next_family
-                            self._flush_outside()
-                            lines, first_line, grown = [line[match.end() :]], number, 0
-                            continue
-                if role is None:
-                    self._leave_out(line, number, header)
+            number, position = block.first_line, 0
+            for match in simple.finditer(block.text) if simple is not None else ():
+                start = match.start(1)
+                if start - position == 1 and self._role is None:
+                    number += 1  # the blank line after another of these
+                elif start > position:
+                    gap = block.text[position : start - 1].split("\n")
+                    yield from self._lines(gap, number)
+                    number += len(gap)
+                if self._family != family or not self._at_boundary(number):
+                    yield from self._lines(block.text[start : match.end()].split("\n"), number)
                 else:
-                    lines.append(line)
-            grown += len(block.text)
-            if role is not None and grown > TURN_LIMIT:
-                self._close(role, lines, first_line, content_end(lines))
-                role, lines = None, []
-        if role is not None:
-            self._close(role, lines, first_line, content_end(lines))
-        yield from self._finish()
+                    if self._role is not None or self._spoken:
+                        yield from self._close_and_finish()
+                    yield self._simple(match, number)
+                number, position = number + 2, match.end() + 1
+            if position <= len(block.text):
+                yield from self._lines(block.text[position:].split("\n") if position else block.lines, number)
+            self._limit(len(block.text) - position)
+        yield from self._close_and_finish()
         self._flush_outside()
         if self._comments:
             self._report(Problem("comment", self._comment_line, "", self._comments))
+
+    def _lines(self, lines: list[str], number: int) -> Iterator[Document]:
+        """Lines of the file from line `number` on; yields the documents that end in them."""
+        match_marker, starts = MARKER.match, _STARTS
+        for number, line in enumerate(lines, number):  # noqa: B020
+            if line[:1] in starts:
+                match = match_marker(line)
+                if match is not None:
+                    end = self._content_end()
+                    boundary = self._role is None or end < len(self._open)
+                    if number > self._header and self._counts(match[1], boundary, number, line):
+                        if self._role is not None:
+                            self._close(end)
+                        self._role = ROLES[match[1]][1]
+                        if self._starts_document(self._role, boundary):
+                            yield from self._finish()
+                        self._family = self._next_family
+                        self._flush_outside()
+                        self._open, self._first_line, self._grown = [line[match.end() :]], number, 0
+                        continue
+            if self._role is None:
+                self._leave_out(line, number)
+            else:
+                self._open.append(line)
+
+    def _content_end(self) -> int:
+        lines = self._open
+        if lines and (not lines[-1] or lines[-1][0] in "# <\t\r\x0b\x0c\xa0\u3000"):
+            return content_end(lines)
+        return len(lines)
+
+    def _at_boundary(self, number: int) -> bool:
+        """Whether a question on the next line starts a new document."""
+        return number > self._header and (self._role is None or self._content_end() < len(self._open))
+
+    def _simple(self, match: re.Match[str], number: int) -> Document:
+        """One question and one answer, a line each, with a blank line before and after them."""
+        if self._outside is not None:
+            self._flush_outside()
+        turns = (
+            Turn("user", match[2].rstrip(), number, number),
+            Turn("assistant", match[3].rstrip(), number + 1, number + 1),
+        )
+        return Document(turns, self._source.name, number, number + 1, self._family)
+
+    def _close_and_finish(self) -> Iterator[Document]:
+        if self._role is not None:
+            self._close(self._content_end())
+            self._role, self._open = None, []
+        yield from self._finish()
+
+    def _limit(self, size: int) -> None:
+        """A turn that grows without end is closed; what follows is outside."""
+        self._grown += size
+        if self._role is not None and self._grown > TURN_LIMIT:
+            self._close(self._content_end())
+            self._role, self._open = None, []
 
     def _counts(self, word: str, boundary: bool, number: int, line: str) -> bool:
         """Whether this is a marker in this place; another family's question at a boundary changes the family."""
@@ -131,11 +189,14 @@ class _SpeakerReader:
             return False
         return not self._only_system and (boundary or role == "system")
 
-    def _close(self, role: Role, lines: list[str], first_line: int, end: int) -> None:
+    def _close(self, end: int) -> None:
+        lines, role = self._open, self._role
+        if role is None:
+            return
         if len(lines) - end > 1:
             comments = sum([bool(line.strip()) for line in lines[end:]])
             if comments:
-                self._comment_line = self._comment_line or first_line + end
+                self._comment_line = self._comment_line or self._first_line + end
                 self._comments += comments
         first = 0
         while first < end and not lines[first].strip():
@@ -144,10 +205,10 @@ class _SpeakerReader:
         if "\\" in text:
             text = ESCAPED.sub(r"\1", text)
         self._only_system = self._only_system and role == "system"
-        self._spoken.append(Spoken(role, text, first_line, first_line + max(end, 1) - 1))
+        self._spoken.append(Spoken(role, text, self._first_line, self._first_line + max(end, 1) - 1))
 
-    def _leave_out(self, line: str, number: int, header: int) -> None:
-        if number <= header or line[:1] == "#" or line == SEPARATOR:
+    def _leave_out(self, line: str, number: int) -> None:
+        if number <= self._header or line[:1] == "#" or line == SEPARATOR:
             self._comment_line = self._comment_line or number
             self._comments += bool(line.strip())
         elif line.strip():

@@ -6,7 +6,7 @@ import builtins
 import io
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
@@ -63,10 +63,8 @@ def interrupted(at: int, *, after: bool) -> Iterator[Interruption]:
             patch.setattr(os, name, stop.wrap(getattr(os, name)))
         patch.setattr(io, "open", stop.wrap_open(io.open))
         patch.setattr(builtins, "open", stop.wrap_open(builtins.open))
-        try:
+        with suppress(PowerCutError):
             yield stop
-        except PowerCutError:
-            pass
 
 
 def every_interruption(prepare: Callable[[], Any], work: Callable[[Any], object]) -> Iterator[tuple[Any, bool]]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from unittest.mock import patch
+
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from engine.text.conversation import Document, Turn
 from engine.text.problem import Problem
+from engine.text.readers import speakers
 from engine.text.readers.speakers import ROLES, read_speakers
 from engine.text.source import text_source
 from engine.text.writers import written
@@ -230,6 +233,18 @@ def test_every_line_is_somewhere(text: str, family: str) -> None:
         assert any(turn.role == "user" for turn in document.turns)
         assert all(turn.text.strip() for turn in document.turns)
         assert all(1 <= turn.first_line <= turn.last_line <= document.last_line for turn in document.turns)
+
+
+BLOCKS = st.sampled_from(
+    ("Q: a b\nA: c d \n", "Q: a\nA: c\n\n", "User: x\nAssistant: y\n", "Q: \\Q: a\nA: <b\n", "Q:\nA: \n")
+)
+
+
+@given(st.lists(BLOCKS | PIECES | LINE, max_size=30).map("".join), st.sampled_from(["qa", "chat"]))
+def test_the_short_cut_for_simple_pairs_changes_nothing(text: str, family: str) -> None:
+    quick = read(text, family)
+    with patch.object(speakers, "_SIMPLE", {}):
+        assert read(text, family) == quick
 
 
 ANSWER = st.lists(PIECES | LINE, min_size=1, max_size=8).map("".join)
