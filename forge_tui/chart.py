@@ -13,8 +13,11 @@ from forge_tui.figures import nice_ticks, tick_label
 
 ZOOMS = (1.0, 0.5, 0.25, 0.1, 0.05)
 """Shares of the run that fit into the chart."""
-SMOOTHING = (0.0, 0.8, 0.95)
+SMOOTHING = (0.0, 0.03, 0.1)
+"""Share of the chart that an average spans."""
 SMOOTHING_WORDS = ("off", "some", "much")
+Points = Sequence[tuple[float, float]]
+"""Steps and values."""
 Kind = Literal["raw", "train", "validation", "overlay-1", "overlay-2", "overlay-3"]
 
 
@@ -50,7 +53,7 @@ class Line:
     """One curve in chart coordinates."""
 
     kind: Kind
-    points: Sequence[tuple[float, float]]
+    points: Points
     dots: bool = False
     """Single marks instead of a line."""
 
@@ -71,60 +74,83 @@ class Figure:
     """Values that were not finite and are not drawn."""
 
 
-def bits_per_nat(digest: Digest) -> float | None:
-    """What turns a training loss into bits per byte: from the latest evaluation, else from the plan."""
-    for found in (digest.eval, digest.best):
-        if found is not None and found.val_loss > 0 and math.isfinite(found.val_bpb / found.val_loss):
-            return found.val_bpb / found.val_loss
-    plan = digest.plan
-    if plan is not None and plan.text_bytes > 0 and plan.tokens > 0:
-        return plan.tokens / plan.text_bytes / math.log(2)
-    return None
+class Scale:
+    """Turns losses in nats per token into bits per byte of text.
+
+    The ratio is not constant (special tokens are part of the loss but hold no text), so it follows the evaluations,
+    which measure both; before the first one it comes from the plan.
+    """
+
+    def __init__(self, digest: Digest) -> None:
+        values = {bucket.last_at: bucket.mean for bucket in digest.val_bpb.buckets}
+        self._known = [
+            (bucket.last_at, values[bucket.last_at] / bucket.mean)
+            for bucket in digest.validation.buckets
+            if bucket.mean > 0 and values.get(bucket.last_at, 0) > 0
+        ]
+        plan = digest.plan
+        if not self._known and plan is not None and plan.text_bytes > 0 and plan.tokens > 0:
+            self._known = [(0, plan.tokens / plan.text_bytes / math.log(2))]
+
+    def __bool__(self) -> bool:
+        return bool(self._known)
+
+    def bits(self, points: Points) -> list[tuple[float, float]]:
+        """The points (in the order of steps) in bits per byte."""
+        known, index, scaled = self._known, 0, []
+        for x, y in points:
+            while index + 1 < len(known) and known[index + 1][0] <= x:
+                index += 1
+            at, ratio = known[index]
+            if index + 1 < len(known) and x > at:
+                later, other = known[index + 1]
+                ratio += (other - ratio) * (x - at) / (later - at)
+            scaled.append((x, y * ratio))
+        return scaled
 
 
 def figure_of(
     digest: Digest, overlays: Sequence[Digest], options: ChartOptions, width: int, height: int
 ) -> Figure | None:
     """The figure for a canvas of `width` by `height` cells; None while there is nothing to draw."""
-    factor = bits_per_nat(digest) if options.unit == "bpb" else 1.0
-    unit = options.unit if factor is not None else "loss"
+    scale = Scale(digest) if options.unit == "bpb" else None
+    bits = bool(scale)
     low, high = _stretch(digest, options)
-    if high <= low and not len(digest.train) and not len(digest.validation):
-        return None
-    most = max(8, 2 * width)
-    lines: list[Line] = []
-    for index, other in enumerate(overlays[:3]):
-        scale = bits_per_nat(other) if unit == "bpb" else 1.0
-        points = other.train.trend(low, high, width, SMOOTHING[max(1, options.smoothing)])
-        kind: Kind = ("overlay-1", "overlay-2", "overlay-3")[index]
-        lines.append(Line(kind, _scaled(points, scale or 1.0)))
-    lines += _own_lines(digest, options, (low, high), most, factor or 1.0, unit)
+    lines = [_overlay(other, index, (low, high), width, options, bits=bits) for index, other in enumerate(overlays[:3])]
+    lines += _own_lines(digest, options, (low, high), max(8, 2 * width), scale if bits else None)
     lines = [Line(line.kind, _finite(line.points, log=options.log), line.dots) for line in lines]
     values = [y for line in lines for _, y in line.points]
     if not values:
         return None
     axis = options.axis if _knows_epochs(digest.train) or _knows_epochs(digest.validation) else "step"
     y = _padded(min(values), max(values))
+    high = max(high, low + 1)
     return Figure(
-        lines=tuple(lines), x=(low, max(high, low + 1)), y=y,
-        x_ticks=_x_ticks(digest, low, max(high, low + 1), axis, width),
-        y_ticks=_y_ticks(*y, height, log=options.log), unit=unit, axis=axis, hidden=digest.train.left_out,
+        lines=tuple(lines), x=(low, high), y=y, x_ticks=_x_ticks(digest, low, high, axis, width),
+        y_ticks=_y_ticks(*y, height, log=options.log), unit="bpb" if bits else "loss", axis=axis,
+        hidden=digest.train.left_out,
     )  # fmt: skip
 
 
+def _overlay(
+    other: Digest, index: int, span: tuple[float, float], width: int, options: ChartOptions, *, bits: bool
+) -> Line:
+    points: Points = other.train.trend(*span, width, SMOOTHING[max(1, options.smoothing)])
+    scale = Scale(other) if bits else None
+    kinds: tuple[Kind, ...] = ("overlay-1", "overlay-2", "overlay-3")
+    return Line(kinds[index], scale.bits(points) if scale else points)
+
+
 def _own_lines(
-    digest: Digest, options: ChartOptions, span: tuple[float, float], most: int, factor: float, unit: str
+    digest: Digest, options: ChartOptions, span: tuple[float, float], most: int, scale: Scale | None
 ) -> list[Line]:
-    low, high = span
-    lines: list[Line] = []
-    raw = _scaled(digest.train.outline(low, high, most), factor)
-    if options.smoothing:
-        lines.append(Line("raw", raw))
-        lines.append(Line("train", _scaled(digest.train.trend(low, high, most, SMOOTHING[options.smoothing]), factor)))
-    else:
-        lines.append(Line("train", raw))
-    held_out = digest.val_bpb if unit == "bpb" else digest.validation
-    lines.append(Line("validation", held_out.outline(low, high, max(4, most // 4)), dots=True))
+    raw: Points = digest.train.outline(*span, most)
+    trend: Points = digest.train.trend(*span, most, SMOOTHING[options.smoothing]) if options.smoothing else ()
+    if scale is not None:
+        raw, trend = scale.bits(raw), scale.bits(trend)
+    held_out = digest.validation if scale is None else digest.val_bpb
+    lines = [Line("raw", raw), Line("train", trend)] if options.smoothing else [Line("train", raw)]
+    lines.append(Line("validation", held_out.outline(*span, max(4, most // 4)), dots=True))
     return lines
 
 
@@ -140,11 +166,7 @@ def _knows_epochs(curve: Curve) -> bool:
     return bool(curve.buckets) and curve.buckets[-1].epoch > 0
 
 
-def _scaled(points: Sequence[tuple[float, float]], factor: float) -> list[tuple[float, float]]:
-    return [(x, y * factor) for x, y in points]
-
-
-def _finite(points: Sequence[tuple[float, float]], *, log: bool) -> list[tuple[float, float]]:
+def _finite(points: Points, *, log: bool) -> list[tuple[float, float]]:
     """Only what can be drawn: a single NaN in a line would abort the process inside plotext."""
     kept = [(x, y) for x, y in points if math.isfinite(x) and math.isfinite(y) and abs(y) < 1e12]
     return [(x, math.log10(y)) for x, y in kept if y > 0] if log else kept
@@ -158,7 +180,7 @@ def _padded(low: float, high: float) -> tuple[float, float]:
 def _x_ticks(digest: Digest, low: float, high: float, axis: str, width: int) -> tuple[tuple[float, str], ...]:
     most = max(1, width // 14)
     if axis == "step":
-        values = nice_ticks(low, high, most)
+        values = [value for value in nice_ticks(low, high, most) if value == round(value)]
         return tuple((value, f"{value:,.0f}" if value < 1e6 else tick_label(value, 1)) for value in values)
     curve = digest.train if _knows_epochs(digest.train) else digest.validation
     first, last = curve.epochs([low, high])

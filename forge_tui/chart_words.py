@@ -8,7 +8,7 @@ from rich.text import Text
 
 from engine.runs.digest import Digest
 from forge_tui import figures
-from forge_tui.chart import ZOOMS, ChartOptions, bits_per_nat
+from forge_tui.chart import ZOOMS, ChartOptions, Scale
 from forge_tui.glyphs import Glyphs
 from forge_tui.palette import Palette
 from forge_tui.run_view import RunView
@@ -18,7 +18,7 @@ from forge_tui.text import join, one_line, plain
 def chart_title(digest: Digest, options: ChartOptions, palette: Palette, glyphs: Glyphs) -> Text:
     """`loss ─ val bits/byte 1.214 ▼ best 1.209 @ epoch 11`."""
     title = plain("loss", palette.strong)
-    bits = options.unit == "bpb" and bits_per_nat(digest) is not None
+    bits = options.unit == "bpb" and bool(Scale(digest))
     unit = "bits/byte" if bits else "nats/token"
     latest, best = digest.eval, digest.best
     if latest is None:

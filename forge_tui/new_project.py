@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 from engine.errors import ForgeError
@@ -22,8 +24,8 @@ def starter_folder() -> Path:
     raise ForgeError("The starter files of forge-tui are missing.", file=package, fix="Install forge-tui again.")
 
 
-def make_project(folder: Path) -> Project:
-    """Make `folder` a project; files that exist already stay as they are.
+def make_project(folder: Path, written: Callable[[Path], object] = lambda path: None) -> Project:
+    """Make `folder` a project; files that exist already stay as they are, and `written` hears of those that did not.
 
     Raises:
         ForgeError: it cannot be written.
@@ -35,9 +37,10 @@ def make_project(folder: Path) -> Project:
         project.models.mkdir(exist_ok=True)
     except OSError as error:
         raise os_error(error, folder) from error
-    for path in sorted((source / "data").iterdir()):
-        if path.is_file() and not (project.data / path.name).exists():
-            write_atomic(project.data / path.name, path.read_bytes(), durable=False)
-    if not project.job_file.exists():
-        write_atomic(project.job_file, (source / "forge.toml").read_bytes())
+    names = [f"data/{path.name}" for path in sorted((source / "data").iterdir()) if path.is_file()]
+    for name in ("forge.toml", *names, "models/README.md"):
+        target = project.root / name
+        if not os.path.lexists(target):
+            write_atomic(target, (source / name).read_bytes())
+            written(target)
     return project

@@ -15,7 +15,6 @@ STEP_SECONDS = 10.0
 """Between two progress lines where they stay."""
 LIVE_SECONDS = 0.2
 """Between two rewritings of the progress line."""
-KIND_WIDTH = 10
 
 
 class JsonLines:
@@ -58,9 +57,10 @@ class RunLines:
             case Log(level="debug"):
                 return
             case Plan():
-                self._line(event, "plan", plan_lines(event))
+                self._line(event, plan_lines(event))
             case _:
-                self._line(event, event.event, [narrate(event)[1]])
+                level, text = narrate(event)
+                self._line(event, [f"{level}: {text}" if level in ("warning", "error") else text])
 
     def close(self) -> None:
         """Leave the progress line behind."""
@@ -76,19 +76,17 @@ class RunLines:
         self._last_step = event.time
         text = step_line(event)
         if not self._live:
-            self._line(event, "step", [text])
+            self._line(event, [text])
             return
         room = printing.width(self._stream) - 1 if self._stream is not None else 79
         self._progress = text[:room]
         self._write(f"\r\x1b[2K{self._progress}")
 
-    def _line(self, event: Event, kind: str, lines: list[str]) -> None:
+    def _line(self, event: Event, lines: list[str]) -> None:
         clock = time.strftime("%H:%M:%S", time.localtime(event.time))
         clear = "\r\x1b[2K" if self._progress else ""
         first, *rest = [sanitize(line) for line in lines]
-        text = f"{clear}{clock}  {kind.ljust(KIND_WIDTH)}  {first}\n"
-        text += "".join(f"{' ' * 8}  {' ' * KIND_WIDTH}  {line}\n" for line in rest)
-        self._write(text + self._progress)
+        self._write(f"{clear}{clock}  {first}\n" + "".join(f"{'':8}  {line}\n" for line in rest) + self._progress)
 
     def _write(self, text: str) -> None:
         if self._stream is None:
@@ -115,7 +113,7 @@ def plan_lines(plan: Plan) -> list[str]:
     """What is about to happen, in four lines."""
     held = f", {plan.validation_documents:,} held out" if plan.validation_documents else ", none held out"
     lines = [
-        f"models/{plan.model}: {plan.size}, {plan.parameters:,} parameters, vocabulary {plan.vocabulary:,}",
+        f"plan: models/{plan.model}, {plan.size}, {plan.parameters:,} parameters, vocabulary {plan.vocabulary:,}",
         f"{plan.documents:,} documents{held}; {plan.tokens:,} tokens, {figures.size(plan.text_bytes)} of text",
         f"{plan.epochs:,} epochs, {plan.steps:,} steps, about {figures.duration(plan.seconds)}",
         f"{plan.device}, {plan.precision}, {plan.threads} threads; {figures.size(plan.memory_bytes)} of memory, "

@@ -130,7 +130,7 @@ def check_tag(tag: str) -> str:
     Raises:
         UsageError: it is empty, too long, or holds spaces, commas or invisible characters.
     """
-    stored = unicodedata.normalize("NFC", tag.strip().casefold())
+    stored = unicodedata.normalize("NFC", tag.strip().lower())
     letters = all(char.isalnum() or char in "._-:/+" for char in stored)
     if not stored or len(stored) > LONGEST_TAG or not letters:
         shown = "".join(char if char.isprintable() else "?" for char in tag[:40])

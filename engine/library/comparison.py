@@ -71,7 +71,7 @@ class Comparison:
     model: tuple[Row, ...]
     """Shape and tokenizer."""
     training: tuple[Row, ...]
-    """The resolved jobs of the runs that made them; only keys that differ."""
+    """The resolved jobs of the runs that made them: the keys that differ; empty when one of them has no run."""
     data: tuple[Row, ...]
     """Files, by name: what each model was trained on."""
     figures: tuple[Figure, ...]
@@ -121,11 +121,7 @@ def compare(project: Project, first: str, second: str) -> Comparison:
         second=_side(right, runs[1]),
         relation=relation(left, right, entries),
         model=_model_rows(left, right),
-        training=tuple(
-            Row(key, jobs[0].get(key, "-"), jobs[1].get(key, "-"))
-            for key in dict.fromkeys([*jobs[0], *jobs[1]])
-            if key not in _UNTOLD and jobs[0].get(key) != jobs[1].get(key)
-        ),
+        training=_training_rows(jobs[0], jobs[1]),
         data=_data_rows(left, right),
         figures=_figures(left, right),
         comparable=_comparable(left, right),
@@ -157,6 +153,15 @@ def _flat_job(run: Run | None) -> dict[str, str]:
     except (OSError, ValueError):
         return {}
     return dict(_flatten({key: value for key, value in table.items() if key not in GENERATED_TABLES}))
+
+
+def _training_rows(first: dict[str, str], second: dict[str, str]) -> tuple[Row, ...]:
+    """The keys that differ; none when one of the two was never trained here."""
+    if not first or not second:
+        return ()
+    keys = [key for key in dict.fromkeys([*first, *second]) if not key.startswith(_UNTOLD)]
+    rows = [Row(key, first.get(key, "-"), second.get(key, "-")) for key in keys]
+    return tuple(row for row in rows if row.differs)
 
 
 def _flatten(table: Mapping[str, Any], path: str = "") -> Iterable[tuple[str, str]]:

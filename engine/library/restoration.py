@@ -28,7 +28,6 @@ from engine.runs.launch import Request, read_request
 from engine.runs.state import read_run
 from engine.sizes import name_of
 from engine.text.formats import read_documents
-from engine.text.tokenizer import Tokenizer
 
 
 def restore_checkpoint(project: Project, name: str, which: str) -> tuple[Checkpoint, Trashed | None]:
@@ -67,6 +66,8 @@ def restore_checkpoint(project: Project, name: str, which: str) -> tuple[Checkpo
 
 def _write(place: Path, checkpoint: Checkpoint, card: ModelCard) -> None:
     """Every file of the model into a new folder."""
+    from engine.text.tokenizer import Tokenizer
+
     source = checkpoint.path
     tokenizer = Tokenizer.load(source)
     architecture = Architecture.from_config(read_json(source / CONFIG_FILE), str(source / CONFIG_FILE))

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -64,6 +64,19 @@ class Trashed:
     def name(self) -> str:
         """What it was called: of a run, the model and the run."""
         return f"{self.label.name}/runs/{self.label.run}" if self.label.kind == "run" else self.label.name
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON values."""
+        label = self.label
+        return {
+            "id": self.id,
+            "name": label.name,
+            "kind": label.kind,
+            "run": label.run or None,
+            "time": label.time,
+            "reason": label.reason,
+            "path": str(self.folder),
+        }
 
 
 def delete(project: Project, name: str, reason: str = "deleted") -> Trashed:

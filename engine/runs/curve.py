@@ -137,23 +137,25 @@ class Curve:
             points += sorted(pair)
         return [point for point in points if low <= point[0] <= high]
 
-    def trend(self, low: float, high: float, most: int, strength: float) -> list[tuple[float, float]]:
+    def trend(self, low: float, high: float, most: int, share: float) -> list[tuple[float, float]]:
         """At most `most` points of the exponentially averaged curve between two steps.
 
         Args:
             low: First step.
             high: Last step.
             most: Bound on the number of points.
-            strength: 0 for no averaging, towards 1 for more; per point that is returned.
+            share: How much of what is shown an average spans; 0 for no averaging.
         """
+        groups = list(_stretches(self.within(low, high), max(1, most)))
+        strength = 1 - 1 / max(1.0, share * len(groups))
         points: list[tuple[float, float]] = []
         average, weight = 0.0, 0.0
-        for stretch in _stretches(self.within(low, high), max(1, most)):
-            count = sum(bucket.count for bucket in stretch)
-            mean = sum(bucket.total for bucket in stretch) / count
+        for group in groups:
+            count = sum(bucket.count for bucket in group)
+            mean = sum(bucket.total for bucket in group) / count
             average = strength * average + (1 - strength) * mean
             weight = strength * weight + (1 - strength)
-            points.append(((stretch[0].first_at + stretch[-1].last_at) / 2, average / weight))
+            points.append(((group[0].first_at + group[-1].last_at) / 2, average / weight))
         return points
 
     def epochs(self, steps: Iterable[float]) -> list[float]:

@@ -21,13 +21,13 @@ from typing import Any
 
 import msgspec
 
-from engine.errors import BusyError, ForgeError, UsageError
+from engine.errors import BusyError, ForgeError, UsageError, error_of
 from engine.events import Advice, Control, Done, Event, Failed, Log, Plan, Stopped
 from engine.exit_codes import ExitCode
 from engine.files import FileLock, is_locked
 from engine.runs import death
 from engine.runs.channel import Receiver
-from engine.runs.control import Command, check, sender, take
+from engine.runs.control import Command, check, take
 from engine.runs.journal import Journal
 from engine.runs.launch import MODEL_LOCK, run_project
 from engine.runs.process import start_worker
@@ -322,10 +322,17 @@ def start_detached(run: Path, *, timeout: float = 20.0) -> None:
         if process.poll() is not None:
             if process.returncode == 0:
                 return
-            lines = log.read_text(errors="replace").strip().splitlines()
-            raise ForgeError(lines[-1] if lines else "The host ended at once.", file=log)
+            raise _host_error(log, process.returncode)
         time.sleep(0.02)
     raise ForgeError("The host did not start in time.", file=log)
+
+
+def _host_error(log: Path, code: int) -> ForgeError:
+    """Why a host ended at once, from the last line of its log and its exit code."""
+    lines = log.read_text(errors="replace").strip().splitlines()
+    text = lines[-1].removeprefix("forge-tui: ") if lines else "The host ended at once."
+    known = code if code in set(ExitCode) else ExitCode.FAILED
+    return error_of("busy" if known == ExitCode.BUSY else "failed", text, f"Its log: {log}", known)
 
 
 def detached_environment() -> dict[str, str]:
@@ -342,7 +349,7 @@ def main() -> int:
     try:
         return int(Host(run, ignore_hangup=True).host())
     except ForgeError as error:
-        print(f"{sender()}: {error}", file=sys.stderr)
+        print(f"forge-tui: {error}", file=sys.stderr)
         return int(error.exit_code)
 
 

@@ -19,7 +19,7 @@ from engine.job import Job
 from engine.job_file import to_table
 from engine.project import Project, check_name
 from engine.runs.state import REQUEST, Run, RunState, model_of, runs_of, write_state
-from engine.sizes import LADDER, dimensions_of, name_of
+from engine.sizes import LADDER, Dimensions, dimensions_of, name_of
 
 MODEL_LOCK = ".lock"
 MINIMUM_FREE_BYTES = 64_000_000
@@ -36,6 +36,8 @@ class Request:
     replace: bool = False
     """Whether the published model is replaced by one built from scratch (the old one goes to the trash)."""
     created: float = 0.0
+    force: bool = False
+    """Whether to go on past errors in the data that lose no text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +116,7 @@ def decide(
         job = _with_size_of(job, published, size_given=size_given)
         request = Request(
             job=job, fingerprint=fingerprint_of(job, data), data=data, created=time.time(),
-            replace=bool(published) and job.train.method == "build",
+            replace=bool(published) and job.train.method == "build", force=force,
         )  # fmt: skip
     except UnicodeEncodeError:
         raise UsageError("The job names a file whose name is not UTF-8.", fix="Rename the file.") from None
@@ -130,7 +132,9 @@ def decide(
             'or continue it with `forge-tui train` (method = "train").',
         )
     if method == "grow":
-        _check_growth(job, published)
+        if not published:
+            raise UsageError(f"There is no model models/{name} to grow.", fix="Train it first, or name another one.")
+        check_growth(name, published.architecture.dimensions, dimensions_of(job.model.size))
     verb = {"build": "builds", "train": "continues" if published else "builds", "grow": "grows"}[method]
     over = " (the present one goes to the trash)" if request.replace else ""
     return Decision("new", None, request, f"{verb} models/{name}{over}.")
@@ -174,11 +178,12 @@ def _digests(project: Project, job: Job) -> dict[str, str]:
     return data
 
 
-def _check_growth(job: Job, published: Any) -> None:
-    name = job.model.name
-    if not published:
-        raise UsageError(f"There is no model models/{name} to grow.", fix="Train it first, or name one that exists.")
-    present, wanted = published.architecture.dimensions, dimensions_of(job.model.size)
+def check_growth(name: str, present: Dimensions, wanted: Dimensions) -> None:
+    """Refuse a growth that is none.
+
+    Raises:
+        UsageError: something would shrink; names the sizes that it can grow to.
+    """
     if present == wanted or present.grows_to(wanted):
         return
     larger = [size.name for size in LADDER if present.grows_to(size.dimensions)]

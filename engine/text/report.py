@@ -1,4 +1,4 @@
-"""What a check of training data found: counts, findings, lengths, advice. Plain data, ready for a screen or for JSON."""
+"""What a check of training data found: counts, findings, lengths, advice; plain data for a screen or for JSON."""
 
 from __future__ import annotations
 

@@ -112,16 +112,18 @@ def sniff_text(text: str, *, extension: str = "", header: int = 0) -> Sniff:
     if extension in ("csv", "tsv"):
         return Sniff(extension, "certain", f"the name ends in .{extension}")
     by_marker = _marker_kind(text, header)
-    if by_marker and by_marker.certainty != "guess":
+    if by_marker and (
+        by_marker.certainty == "certain" or (by_marker.certainty == "likely" and extension != "markdown")
+    ):
         return by_marker
     by_table = _table_kind(first, text)
     if by_table:
         return by_table
-    if by_marker:
-        return by_marker
     lines = text.count("\n") + 1
     if extension == "markdown":
         return Sniff("markdown", "certain", "the name ends in .md")
+    if by_marker:
+        return by_marker
     signs = len(_MARKDOWN.findall(text))
     if re.search(r"^#{1,6} \S", text, re.MULTILINE) and signs >= max(2, lines // 50):
         return Sniff("markdown", "likely", f"{signs:,} of {lines:,} lines are headings, lists or fences")

@@ -9,7 +9,6 @@ import json
 import re
 from collections.abc import Callable
 
-from engine.errors import UsageError
 from engine.text.conversation import Document, Turn
 from engine.text.problem import Problem
 from engine.text.readers.json_lines import read_json_lines
@@ -26,13 +25,7 @@ _WORDS = {
 
 
 def written(document: Document, target: str) -> str | None:
-    """`document` in the format `target`, ready to be appended to a file; None when that format cannot hold it.
-
-    Raises:
-        UsageError: there is no such target.
-    """
-    if target not in WRITERS:
-        raise UsageError(f'Text cannot be converted to "{target[:40]}".', fix=f"Choose one of: {', '.join(WRITERS)}.")
+    """`document` in the format `target` (a key of WRITERS), ready to be appended to a file; None when that format cannot hold it."""
     text = WRITERS[target](document)
     if text is None or "\r" in text or "\0" in text:
         return None

@@ -15,6 +15,7 @@ from engine.job_file import dump_job, load_job, read_toml_text
 from engine.project import Project
 from engine.runs.launch import Request
 from engine.sizes import SIZES, Dimensions, dimensions_of, name_of
+from engine.training.checking import check_data
 from engine.training.course import Course, CourseStage
 from engine.training.devices import Placement, place
 from engine.training.reading import has_conversations, read_corpora, settle_tokenizer
@@ -65,6 +66,8 @@ def prepare_run(run: Path, project: Project, request: Request, reporter: Reporte
     folder = project.model(asked.model.name)
     start = read_model(folder) if asked.train.method != "build" and (folder / "config.json").exists() else None
     resumed = (run / JOB).exists()
+    if not resumed:
+        check_data(project, asked, reporter, force=request.force)
     job = load_job(run / JOB) if resumed else asked
     job = replace(job, model=replace(job.model, name=asked.model.name))  # a rename may have come between
     tokenizer = settle_tokenizer(run, project, job, start, reporter)

@@ -157,7 +157,7 @@ def _strip(line: LogLine, palette: Palette, ground: Style, width: int, ellipsis:
     mark = {"warning": "! ", "error": "! "}.get(line.level, "  ")
     style = palette.text if line.level == "info" else severity(palette, line.level)
     segments = [
-        Segment(f" {clock}", ground + palette.quiet),
+        Segment(f" {clock} ", ground + palette.quiet),
         Segment(mark, ground + severity(palette, line.level)),
         Segment(line.text, ground + style),
     ]

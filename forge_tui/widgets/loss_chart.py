@@ -29,6 +29,9 @@ from forge_tui.text import plain
 SHARE = 60
 """A redraw may not come sooner than so many times what the last one took: the training needs the processor more."""
 
+MOST_SECONDS = 4.0
+"""But after so many seconds it may come in any case."""
+
 _TAGS = {"raw": 1, "overlay-1": 2, "overlay-2": 3, "overlay-3": 4, "train": 5, "validation": 6}
 """Palette numbers that stand for kinds of curves in plotext's output, until the theme's colours replace them."""
 LABEL = 99
@@ -188,7 +191,7 @@ class LossChart(Widget, can_focus=True):
         return self._rows[y] if y < len(self._rows) else Strip.blank(self.size.width)
 
     def _draw(self) -> None:
-        started = time.monotonic()
+        started, warm = time.monotonic(), _kit is not None
         app = app_of(self)
         width, height = self.size
         ground = self.rich_style
@@ -201,7 +204,8 @@ class LossChart(Widget, can_focus=True):
         strips = [_strip(row, styles, ground, width) for row in rows]
         self._rows = _with_legend(rows, strips, self._legend, width, ground, app.console)
         self.cost = time.monotonic() - started
-        self._ready = time.monotonic() + self.cost * SHARE
+        # The first drawing loads plotext: it says nothing about the next.
+        self._ready = time.monotonic() + (min(MOST_SECONDS, self.cost * SHARE) if warm else 0.0)
 
 
 def _with_legend(

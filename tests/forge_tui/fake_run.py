@@ -148,7 +148,9 @@ class FakeRun:
     def advise(self, code: str = "plateau", severity: str = "warning") -> FakeRun:
         """Some advice."""
         return self.emit(
-            Advice(code=code, severity=severity, text="Validation has not improved for 3 epochs.", fix="Stop at the best.")  # type: ignore[arg-type]
+            Advice(
+                code=code, severity=severity, text="Validation has not improved for 3 epochs.", fix="Stop at the best."
+            )  # type: ignore[arg-type]
         )
 
     def done(self) -> FakeRun:
@@ -179,6 +181,8 @@ def make_project(root: Path, job: str = "") -> Project:
     project = Project(root.resolve())
     project.data.mkdir(parents=True, exist_ok=True)
     project.models.mkdir(exist_ok=True)
-    (project.data / "combined_action_training.txt").write_text("Q: What is Python?\nA: A programming language.\n\n" * 40)
+    (project.data / "combined_action_training.txt").write_text(
+        "Q: What is Python?\nA: A programming language.\n\n" * 40
+    )
     project.job_file.write_text(job or '[model]\nname = "sacrifice"\nsize = "nano"\n')
     return project

@@ -1,4 +1,4 @@
-"""Whether there is enough text for a size: lines as the training guide counts them, and tokens per parameter in words."""
+"""Whether there is enough text for a size: lines as the training guide counts them, and tokens per parameter."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LINE_BYTES = 80
 """A line of the guide's data; a paragraph without line ends counts as several."""
 
 PARAMETERS_PER_TOKEN = 100
-"""More parameters than this for one token of text, and a model recites rather than learns; ours, from the guide's lines."""
+"""With more parameters than this for a token of text a model recites; ours, from the guide's lines and sizes."""
 
 
 @dataclass(frozen=True, slots=True)

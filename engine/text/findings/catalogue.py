@@ -49,7 +49,10 @@ RULES: dict[str, Rule] = {
     "text_outside": Rule("warning", "text outside any conversation", "Put a marker before it.", loses=True),
     "short_answer": Rule("warning", "answers of fewer than five words", "Answer in a sentence or more."),
     "one_sided": Rule("hint", "lengths are one-sided", "Balance the lengths of questions and answers."),
-    "contradiction": Rule("warning", "questions answered differently elsewhere", "Keep one answer to a question."),
+    "contradiction": Rule(
+        "warning", "questions whose answers contradict another one", "Keep the answer that is right."
+    ),
+    "answered_twice": Rule("hint", "questions that have another answer elsewhere", "Fine if both are right."),
     "sloppy_sentences": Rule(
         "hint", "answers without capital or full stop", "Write whole sentences: the model copies your style."
     ),

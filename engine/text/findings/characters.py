@@ -40,9 +40,9 @@ class Characters(Check):
     def block(self, block: Block, ledger: Ledger) -> None:
         """Look at the whole block first; single lines only where it holds something."""
         data = block.data
-        if len(data.translate(None, _ODD_ASCII)) == len(data):
-            if block.text.isascii() or _ODD_BYTES.search(data) is None:
-                return
+        clean = len(data.translate(None, _ODD_ASCII)) == len(data)
+        if clean and (block.text.isascii() or _ODD_BYTES.search(data) is None):
+            return
         for number, line in enumerate(block.lines, block.first_line):
             if line.isascii() and line.isprintable():
                 continue
@@ -76,9 +76,11 @@ class SpecialTokens(Check):
 
     def block(self, block: Block, ledger: Ledger) -> None:
         """Look for each token in the whole block first."""
-        for token in SPECIAL_TOKENS:
-            if token not in block.text or (self.format == "chatml" and token[:2] == "<|"):
-                continue
-            for number, line in enumerate(block.lines, block.first_line):
-                if token in line and line.strip() != "<|endoftext|>":
-                    ledger.add("special_token", number, line)
+        tokens = [token for token in SPECIAL_TOKENS if token in block.text]
+        if self.format == "chatml":
+            tokens = [token for token in tokens if not token.startswith("<|")]
+        if not tokens:
+            return
+        for number, line in enumerate(block.lines, block.first_line):
+            if any(token in line for token in tokens) and line.strip() != "<|endoftext|>":
+                ledger.add("special_token", number, line)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
+import zlib
+
 import numpy as np
+import numpy.typing as npt
 
 from engine.text.findings.batch import Batch
 from engine.text.findings.check import Check
@@ -11,6 +15,28 @@ from engine.text.findings.sketch import SeenTable
 
 REMEMBERED = 1 << 21
 """Documents that are remembered."""
+
+
+_GIST_BITS = 24
+_GIST_MASK = np.uint64((1 << _GIST_BITS) - 1)
+_NUMBER = re.compile(rb"[0-9]+(?:[.,][0-9]+)*")
+_YES, _NO = (b"yes", b"correct", b"true"), (b"no,", b"no.", b"no ", b"not ", b"false", b"wrong")
+
+
+def gist(answer: bytes) -> int:
+    """What can contradict in an answer, in 24 bits: yes or no in the two upper ones, and a hash of its numbers."""
+    opinion = 1 if answer.startswith(_YES) else 2 if answer.startswith(_NO) else 0
+    # In a long answer or in code a number is rarely what the question was about.
+    plain = len(answer) <= 160 and not any(sign in answer for sign in (b"`", b"[", b"(", b"{", b"="))
+    numbers = sorted(set(_NUMBER.findall(answer))) if plain else []
+    return (opinion << 22) | ((zlib.crc32(b" ".join(numbers)) & 0x3FFFFF or 1) if numbers else 0)
+
+
+def contradicts(first: int, second: int) -> bool:
+    """Whether two answers, by their gists, say yes and no, or name different numbers."""
+    opinions = {(first >> 22) & 3, (second >> 22) & 3}
+    numbers = (first & 0x3FFFFF, second & 0x3FFFFF)
+    return opinions == {1, 2} or (all(numbers) and numbers[0] != numbers[1])
 
 
 class Duplicates(Check):
@@ -39,26 +65,27 @@ class Duplicates(Check):
             ledger.add("duplicate", document.first_line, f"as {where}: {document.turns[0].text[:120]}")
         self._contradictions(batch, seen, ledger)
 
-    def _contradictions(
-        self, batch: Batch, repeated: np.ndarray[tuple[int], np.dtype[np.bool_]], ledger: Ledger
-    ) -> None:
+    def _contradictions(self, batch: Batch, repeated: npt.NDArray[np.bool_], ledger: Ledger) -> None:
         """One question, at the start of a conversation, with another answer than before."""
-        first = batch.first_turn
-        asks = [
-            index
-            for index, document in enumerate(batch.documents)
-            if len(document.turns) > 1 and document.turns[0].role == "user" and not repeated[index]
-        ]
-        if not asks:
+        if batch.documents[0].is_prose:
             return
-        start = first[np.array(asks)]
-        questions, answers = batch.hashes[start], batch.hashes[start + 1]
+        start = batch.first_turn[:-1]
+        counts = np.diff(batch.first_turn)
+        asks = np.flatnonzero((counts > 1) & ~repeated)
+        asks = asks[[batch.turns[turn].role == "user" for turn in start[asks].tolist()]] if len(asks) else asks
+        if not len(asks):
+            return
+        turns = start[asks]
+        normal = batch.normal
+        gists = np.fromiter((gist(normal[turn + 1]) for turn in turns.tolist()), np.uint64, len(turns))
+        answers = (batch.hashes[turns + 1] & ~_GIST_MASK) | gists
         lines = batch.first_lines[asks]
-        seen, old_answers, old_lines, old_files = self._questions.first_seen(questions, answers, lines, self.file)
-        for place in np.flatnonzero(seen & (old_answers != answers)).tolist():
-            document = batch.documents[asks[place]]
+        seen, others, old_lines, old_files = self._questions.first_seen(batch.hashes[turns], answers, lines, self.file)
+        for place in np.flatnonzero(seen & (others != answers)).tolist():
+            document = batch.documents[int(asks[place])]
+            code = "contradiction" if contradicts(int(others[place]), int(answers[place])) else "answered_twice"
             where = self._where(int(old_files[place]), int(old_lines[place]))
-            ledger.add("contradiction", document.first_line, f"as {where}: {document.turns[0].text[:120]}")
+            ledger.add(code, document.first_line, f"as {where}: {document.turns[0].text[:120]}")
 
     def _where(self, file: int, line: int) -> str:
         if file == self.file:

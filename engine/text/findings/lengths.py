@@ -10,6 +10,7 @@ from engine.text.conversation import Document
 from engine.text.findings.batch import Batch, Ints
 from engine.text.findings.check import Check
 from engine.text.findings.finding import Ledger
+from engine.text.source import TextSource
 
 TOKENS_PER_TURN = 5
 """What the chat template adds to a turn."""
@@ -70,6 +71,10 @@ class Lengths(Check):
             text = f"{about}{int(tokens[index]):,} tokens: {document.turns[0].text[:100]}"
             detail = f"{about}{self._over:,} tokens lie beyond {self._limit}"
             ledger.add("too_long", document.first_line, text, detail=detail)
+
+    def end_file(self, source: TextSource, ledger: Ledger) -> None:
+        """Every file has its own excess."""
+        self._over = 0
 
     def _tokens(self, batch: Batch) -> Ints:
         if self._counts is not None:

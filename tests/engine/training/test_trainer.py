@@ -160,8 +160,8 @@ def test_a_non_finite_step_is_skipped_and_not_learned(tiny_run: Make, monkeypatc
     tiny = tiny_run()
     code, recorder = tiny.train(tiny.prepare())
     assert code == 0
-    assert [event.code for event in recorder.of(Advice)] == ["step_skipped"]
-    assert "Step 3" in recorder.of(Advice)[0].text
+    skipped = [event for event in recorder.of(Advice) if event.code == "step_skipped"]
+    assert len(skipped) == 1 and "Step 3" in skipped[0].text
 
 
 def test_divergence_rolls_back_with_a_lower_rate_then_fails_and_publishes_nothing(

@@ -1,0 +1,298 @@
+"""Repaired copies of data files, and a list of every change. The files themselves are never touched.
+
+What can be repaired without a decision is: the encoding, byte order marks, line ends, control, reordering and invisible
+characters, mojibake, old tool tags, tool JSON with small slips, and documents that are there twice.
+"""
+
+from __future__ import annotations
+
+import codecs
+import os
+import uuid
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+from engine.errors import DataError, UsageError
+from engine.files import os_error
+from engine.text.encoding import Looks, encoding_of, wide_codec
+from engine.text.findings.mojibake import repaired as without_mojibake
+from engine.text.formats import sniff
+from engine.text.mend import cleaned, mended_tools
+from engine.text.problem import Problem
+from engine.text.readers.prose import BLOCK_LIMIT
+from engine.text.readers.tools import from_old_dialect, is_old_dialect
+from engine.text.sanitize import one_line
+from engine.text.source import CHUNK, NotUtf8Error, TextSource, open_regular, open_text
+
+CHANGES = "changes.txt"
+"""The list of changes in the folder of the copies."""
+
+LABELS = {
+    "encoding": "files rewritten as UTF-8",
+    "bom": "byte order marks removed",
+    "line_ends": "line ends made plain newlines",
+    "characters": "lines freed of control, reordering or invisible characters",
+    "mojibake": "lines restored that had been read in the wrong encoding",
+    "old_tools": "old tool tags rewritten as JSON tool tags",
+    "tool_json": "tool tags whose JSON was mended",
+    "duplicate": "documents removed that were there twice",
+}
+"""Kinds of change, for people."""
+
+_LINE_FORMATS = ("qa", "chat", "router", "instruction", "chatml", "text", "jsonl")
+_JSON_FORMATS = ("json", "jsonl")
+
+
+@dataclass(slots=True)
+class Repaired:
+    """What was done to one file."""
+
+    file: str
+    """As it was named."""
+    copy: str
+    """Path of the repaired copy; empty when none could be made."""
+    changes: Counter[str] = field(default_factory=Counter)
+    """How many changes of each kind of LABELS."""
+    failed: str = ""
+    """Why there is no copy."""
+
+
+def repair(files: Sequence[str | Path], folder: Path) -> list[Repaired]:
+    """Write a repaired copy of every file into `folder`, and the list of all changes beside them.
+
+    Raises:
+        UsageError: a copy would replace a file that is not one of an earlier repair.
+        ForgeError: the folder cannot be written; what was there stays.
+    """
+    names = _copy_names([str(one) for one in files])
+    _check_folder(folder, [str(one) for one in files], names)
+    seen: dict[int, str] = {}
+    results = []
+    with _new_file(folder / CHANGES) as log:
+        for one, name in zip(files, names, strict=True):
+            results.append(_Repair(str(one), folder / name, log, seen).run())
+    return results
+
+
+class _Repair:
+    """One file on its way into its copy."""
+
+    def __init__(self, file: str, copy: Path, log: IO[str], seen: dict[int, str]) -> None:
+        self._log = log
+        self._copy = copy
+        self._seen = seen
+        self._result = Repaired(file, str(copy))
+
+    def run(self) -> Repaired:
+        """Write the copy."""
+        utf8: Path | None = None
+        try:
+            path = Path(self._result.file)
+            codec = _codec(path)
+            if codec is not None:
+                utf8 = self._copy.with_name(f".{self._copy.name}.{uuid.uuid4().hex[:8]}.utf8")
+                self._transcode(path, codec, utf8)
+                path = utf8
+            self._rewrite(path)
+        except DataError as problem:
+            self._result.copy, self._result.failed = "", str(problem)
+            self._log.write(f"{one_line(self._result.file, 400)}: no copy: {one_line(str(problem), 400)}\n")
+        finally:
+            if utf8 is not None:
+                utf8.unlink(missing_ok=True)
+        return self._result
+
+    def _transcode(self, path: Path, looks: Looks, target: Path) -> None:
+        decoder = codecs.getincrementaldecoder(looks.codec)(errors="forge_damaged")
+        handle, _, _ = open_regular(path)
+        with handle, _new_file(target) as out:
+            while chunk := handle.read(CHUNK):
+                out.write(decoder.decode(chunk))
+            out.write(decoder.decode(b"", final=True))
+        self._note("encoding", 1, looks.label, "UTF-8")
+
+    def _rewrite(self, path: Path) -> None:
+        kind = sniff(path).format
+        doubles = self._doubles(path, kind)
+        next_double = next(doubles, None)
+        with open_text(path) as source, _new_file(self._copy) as out:
+            for block in source.blocks():
+                text = self._characters(block.text, block.first_line)
+                if kind not in _JSON_FORMATS:
+                    text = self._tools(text, block.first_line)
+                if next_double is not None and text.count("\n") == block.text.count("\n"):
+                    lines = text.split("\n")
+                    kept = []
+                    for number, line in enumerate(lines, block.first_line):
+                        while next_double is not None and number > next_double[1]:
+                            next_double = next(doubles, None)
+                        if next_double is None or number < next_double[0]:
+                            kept.append(line)
+                        elif number == next_double[0]:
+                            self._note("duplicate", number, line, next_double[2])
+                    text = "\n".join(kept)
+                out.write(text if block.open else text + "\n")
+            self._ends(source)
+
+    def _ends(self, source: TextSource) -> None:
+        if source.boms:
+            self._note("bom", 1, f"{source.boms} byte order marks", "none", source.boms)
+        if source.crlf or source.cr:
+            count = source.crlf + source.cr
+            self._note("line_ends", 1, f"{source.crlf:,} CRLF and {source.cr:,} CR", "newlines", count)
+
+    def _characters(self, text: str, first_line: int) -> str:
+        lines = text.split("\n")
+        for index, line in enumerate(lines):
+            if line.isascii() and line.isprintable():
+                continue
+            better = cleaned(line)
+            if better != line:
+                self._note("characters", first_line + index, line, better)
+            restored = without_mojibake(better)
+            if restored != better:
+                self._note("mojibake", first_line + index, better, restored)
+            lines[index] = restored
+        return "\n".join(lines)
+
+    def _tools(self, text: str, first_line: int) -> str:
+        if is_old_dialect(text):
+            better = from_old_dialect(text)
+            if better != text:
+                before, after = text.count("<|tool_"), better.count("<|tool_")
+                line = first_line + text[: text.index("<|tool_")].count("\n")
+                self._note("old_tools", line, "<|tool_call|>", "<tool_call>", max(before - after, 1))
+                text = better
+        if "<tool_" in text:
+            text = mended_tools(text, lambda at, old, new: self._note("tool_json", first_line + at, old, new))
+        return text
+
+    def _doubles(self, path: Path, kind: str) -> Iterator[tuple[int, int, str]]:
+        """Spans of lines whose document was there before, in order; streams beside the rewriting."""
+        if kind not in _LINE_FORMATS:
+            return
+        from engine.text.formats import read_documents
+
+        def ignore(problem: Problem) -> None:
+            """The linter tells; a repair only removes what is certain."""
+
+        last_end = 0
+        for document in read_documents(path, kind, report=ignore):
+            whole = document.first_line > last_end and (not document.is_prose or document.text_bytes < BLOCK_LIMIT // 2)
+            last_end = max(last_end, document.last_line)
+            key = hash(tuple((turn.role, " ".join(turn.text.lower().split())) for turn in document.turns))
+            where = f"{one_line(self._result.file, 200)}:{document.first_line}"
+            first = self._seen.get(key)
+            if first is not None and whole:
+                yield document.first_line, document.last_line, f"as {first}"
+            elif first is None and len(self._seen) < _REMEMBERED:
+                self._seen[key] = where
+
+    def _note(self, kind: str, line: int, before: str, after: str, count: int = 1) -> None:
+        self._result.changes[kind] += count
+        first = next((index for index, pair in enumerate(zip(before, after, strict=False)) if pair[0] != pair[1]), 0)
+        start = max(first - 20, 0) if kind != "duplicate" else 0
+        shown = f"{one_line(before[start:], 80)} → {one_line(after[start:] if kind != 'duplicate' else after, 80)}"
+        self._log.write(f"{one_line(self._result.file, 400)}:{line}  {kind}  {shown}\n")
+
+
+_REMEMBERED = 1_000_000
+"""Documents that are remembered to find doubles."""
+
+
+def _damaged(problem: UnicodeError) -> tuple[str, int]:
+    """Stray bytes in UTF-8 are most often single Windows-1252 characters; anything else becomes U+FFFD."""
+    if not isinstance(problem, UnicodeDecodeError):
+        raise problem
+    bad = problem.object[problem.start : problem.end]
+    if problem.encoding.lower().replace("_", "-") == "utf-8":
+        return bad.decode("cp1252", "replace"), problem.end
+    return "\ufffd", problem.end
+
+
+codecs.register_error("forge_damaged", _damaged)
+
+
+def _codec(path: Path) -> Looks | None:
+    """The encoding that a file has to be read in, or None when it is UTF-8.
+
+    Raises:
+        DataError: it cannot be opened, or holds no text.
+    """
+    handle, _, _ = open_regular(path)
+    with handle:
+        head = handle.read(CHUNK)
+    if wide_codec(head):
+        return encoding_of(head)
+    try:
+        with open_text(path) as source:
+            for _ in source.blocks():
+                pass
+    except NotUtf8Error:
+        return encoding_of(_around_first_error(path))
+    return None
+
+
+def _around_first_error(path: Path) -> bytes:
+    """Some bytes around the first one that is not UTF-8."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    before = b""
+    handle, _, _ = open_regular(path)
+    with handle:
+        while chunk := handle.read(CHUNK):
+            try:
+                decoder.decode(chunk)
+            except UnicodeDecodeError as problem:
+                return (before[-65536:] + chunk)[: 65536 + problem.start + 131072][-262144:]
+            before = chunk
+    return before
+
+
+def _copy_names(files: list[str]) -> list[str]:
+    """A name for each copy; what was packed is not packed any more, and equal names get numbers."""
+    names: list[str] = []
+    for file in files:
+        path = Path(file)
+        name = path.name.removesuffix(".gz") or "data.txt"
+        stem, suffix = Path(name).stem, Path(name).suffix
+        number = 1
+        while name in names or name == CHANGES:
+            number += 1
+            name = f"{stem}-{number}{suffix}"
+        names.append(name)
+    return names
+
+
+def _check_folder(folder: Path, files: list[str], names: list[str]) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        raise os_error(problem, folder) from problem
+    ours = (folder / CHANGES).exists()
+    sources = {os.path.realpath(file) for file in files if "\0" not in file}
+    for name in names:
+        target = folder / name
+        if os.path.realpath(target) in sources:
+            raise UsageError(f"The copy of {one_line(name)} would replace the file itself.", fix="Name another folder.")
+        if target.exists() and not ours:
+            raise UsageError(
+                f"There is already a file {one_line(name)} in {one_line(str(folder))}.", fix="Name an empty folder."
+            )
+
+
+@contextmanager
+def _new_file(path: Path) -> Iterator[IO[str]]:
+    """A text file that appears under its name only when it is complete."""
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+    try:
+        with temporary.open("w", encoding="utf-8", newline="\n", errors="replace") as stream:
+            yield stream
+        temporary.replace(path)
+    except OSError as problem:
+        raise os_error(problem, path) from problem
+    finally:
+        temporary.unlink(missing_ok=True)
