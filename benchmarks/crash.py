@@ -1,4 +1,4 @@
-"""Kill a training run at random moments, continue it each time by the same command, and compare with an undisturbed run.
+"""Kill a run at random moments, continue it each time by the same command, compare with an undisturbed run.
 
     python benchmarks/crash.py --kills 100 [--seed 1] [--keep FOLDER]
 
@@ -169,9 +169,8 @@ def main() -> int:
     seqs = [event.seq for event in read_events(run)]
     whole = seqs == list(range(1, len(seqs) + 1))
     print(f"kills survived: {sum(tally.kills.values())} ({dict(tally.kills)})")
-    print(
-        f"steps lost at most: {max(tally.steps_lost, default=0)} (mean {sum(tally.steps_lost) / max(1, len(tally.steps_lost)):.1f})"
-    )
+    lost = tally.steps_lost or [0]
+    print(f"steps lost at most: {max(lost)} (mean {sum(lost) / len(lost):.1f})")
     print(f"resumes verified: {tally.verified}, not verified: {tally.unverified}")
     print(f"state: {phase}; journal without gaps: {whole} ({len(seqs)} events)")
     print(f"final weights and optimizer state equal the undisturbed run bit for bit: {same}")

@@ -21,7 +21,7 @@ from engine.model.transformer import Decoder
 from engine.processor import physical_cores, processor_name
 from engine.runs.environment import SETTINGS
 from engine.sizes import SIZES, Dimensions
-from engine.training.optimizer import build_optimizer, set_learning_rate
+from engine.training.optimizer import Optimizer, Rule
 
 VOCABULARY = 4096
 SEQUENCE_LENGTH = 512
@@ -77,12 +77,14 @@ def own_peak(dims: Dimensions, tokens: int, seconds: float) -> float:
     return work / total
 
 
-def training_rate(dims: Dimensions, rows: int, seconds: float) -> float:
+def training_rate(dims: Dimensions, rule: Rule, rows: int, seconds: float) -> float:
     """Tokens a second of whole training steps."""
-    decoder = Decoder(Architecture.of(dims, VOCABULARY, SEQUENCE_LENGTH))
+    architecture = Architecture.of(dims, VOCABULARY, SEQUENCE_LENGTH)
+    decoder = Decoder(architecture)
     decoder.init_weights(torch.Generator().manual_seed(0))
-    optimizer = build_optimizer(decoder, weight_decay=0.1, device="cpu")
-    set_learning_rate(optimizer, 1e-4)
+    optimizer = Optimizer(decoder, architecture, rule, weight_decay=0.1, device="cpu")
+    optimizer.set_rate(1e-4)
+    scaler = torch.amp.GradScaler(enabled=False)
     ids = torch.randint(0, VOCABULARY, (rows, SEQUENCE_LENGTH))
     weights = torch.ones(rows, SEQUENCE_LENGTH)
 
@@ -90,8 +92,8 @@ def training_rate(dims: Dimensions, rows: int, seconds: float) -> float:
         loss = decoder.loss(ids, ids, weights) / ids.numel()
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(decoder.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
+        optimizer.step(scaler)
+        optimizer.zero_grad()
 
     return rate(seconds, ids.numel(), step)
 
@@ -100,18 +102,19 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--sizes", nargs="+", default=["nano", "tiny", "small"], choices=list(ROWS))
+    parser.add_argument("--optimizer", default="muon", choices=["muon", "adamw"])
     parser.add_argument("--seconds", type=float, default=8.0, help="for each figure")
     parser.add_argument("--threads", type=int, default=physical_cores())
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     print(f"{processor_name()}, {arguments.threads} threads, torch {torch.__version__}, {platform.python_version()}")
-    print(f"vocabulary {VOCABULARY}, rows of {SEQUENCE_LENGTH} tokens, fp32, AdamW fused")
+    print(f"vocabulary {VOCABULARY}, rows of {SEQUENCE_LENGTH} tokens, fp32, {arguments.optimizer}")
     peak = square_peak(arguments.seconds)
     print(f"peak of a 2048 x 2048 product: {peak / 1e9:.0f} GFLOP/s\n")
     print(f"{'size':<7}{'rows':>5}{'tokens/s':>11}{'GFLOP/s':>10}{'of peak':>9}{'of own shapes':>15}")
     for name in arguments.sizes:
         dims, rows = SIZES[name].dimensions, ROWS[name]
-        speed = training_rate(dims, rows, arguments.seconds)
+        speed = training_rate(dims, arguments.optimizer, rows, arguments.seconds)
         own = own_peak(dims, rows * SEQUENCE_LENGTH, arguments.seconds)
         flops = speed * dims.flops_per_token(VOCABULARY, SEQUENCE_LENGTH)
         print(

@@ -69,7 +69,7 @@ class TrainSection:
     epochs: Epochs = 30
     """Passes over the data."""
     learning_rate: Auto | LearningRate = "auto"
-    """Peak of the schedule."""
+    """Peak of the schedule (with Muon: of the matrices)."""
     batch_size: Auto | Annotated[int, Meta(ge=1, le=65536)] = "auto"
     """Rows in a micro-batch."""
     gradient_accumulation: Auto | Annotated[int, Meta(ge=1, le=65536)] = "auto"
@@ -90,6 +90,8 @@ class TrainSection:
     """Of the weights, the order of the data and the samples."""
     preset: Auto | Literal["classic"] = "auto"
     """classic: the training guide's numbers for everything that is "auto"."""
+    optimizer: Auto | Literal["muon", "adamw"] = "auto"
+    """muon: Muon for the matrices, AdamW for the rest · adamw: AdamW for everything."""
     weight_decay: Auto | Annotated[float, Meta(ge=0.0, le=100.0)] = "auto"
     """Decoupled weight decay of the matrices."""
     warmup: Auto | Fraction = "auto"

@@ -25,6 +25,7 @@ from engine.project import Project
 from engine.runs.launch import MODEL_LOCK
 from engine.runs.state import runs_of
 from forge_tui import figures, terminal
+from forge_tui.ascii_filter import AsciiFilter
 from forge_tui.background import Background, Finished
 from forge_tui.glyphs import ASCII, UNICODE, Glyphs
 from forge_tui.keys import bindings
@@ -84,6 +85,8 @@ class ForgeApp(App[None]):
         if self.capabilities.ascii_only:
             self.add_class("-ascii")
             ScrollBar.renderer = BlockScrollBar
+            # Textual has no public way to add a filter of one's own.
+            self._filters.append(AsciiFilter())
         self.workspace = None if project is None else Workspace(project)
         self.view: RunView | None = None
         self.overlays: list[RunView] = []

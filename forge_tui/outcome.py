@@ -83,7 +83,7 @@ def _ended(view: RunView, palette: Palette, glyphs: Glyphs, screens: frozenset[s
         keys.append(_key("n", "train again", palette))
     else:
         gone = "its host is gone: killed, or a restart. What was saved is safe."
-        text = gone if phase == "interrupted" else state.text
+        text = {"interrupted": gone, "stopped": f"by {state.text}" if state.text else ""}.get(phase, state.text)
         if text:
             first.append_text(plain(f"  {one_line(text, 400)}", palette.text))
         if state.fix and one_line_of is None:

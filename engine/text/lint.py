@@ -54,6 +54,20 @@ class TokenCounter(Protocol):
         ...
 
 
+class DataFileLike(Protocol):
+    """A file as a job names it; `columns` is used when there."""
+
+    @property
+    def path(self) -> str:
+        """Where it is."""
+        ...
+
+    @property
+    def format(self) -> str:
+        """A key of formats.FORMATS, or "auto"."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class DataFile:
     """A file to check, with what is known about it."""
@@ -85,7 +99,7 @@ class Progress:
 
 
 def lint(
-    files: Sequence[str | Path | DataFile],
+    files: Sequence[str | Path | DataFileLike],
     *,
     size: str | None = None,
     sequence_length: int | None = None,
@@ -106,7 +120,12 @@ def lint(
     """
     if size is not None:
         size_named(size)
-    chosen = [one if isinstance(one, DataFile) else DataFile(str(one)) for one in files]
+    chosen = [
+        DataFile(str(one))
+        if isinstance(one, (str, Path))
+        else DataFile(str(one.path), one.format, getattr(one, "columns", None))
+        for one in files
+    ]
     for one in chosen:
         check_format(one.format, one.columns)
     return _Run(chosen, size, sequence_length, tokenizer, progress).report()

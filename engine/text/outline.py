@@ -13,16 +13,14 @@ import threading
 from array import array
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from engine.errors import DataError
-from engine.text.conversation import Document
 from engine.text.cuts import Cuts, cuts_of
-from engine.text.formats import FORMATS, Sniff, open_text, read_documents, sniff
-from engine.text.problem import Problem
-from engine.text.source import NotUtf8Error, open_regular, text_source
+from engine.text.formats import Sniff, open_text, read_documents, sniff
+from engine.text.pieces import Entry, Piece, as_text, entries_of
+from engine.text.source import NotUtf8Error, open_regular
 
 PIECE = 1 << 15
 """Bytes of a piece, more or less: it goes on to the end of its last document."""
@@ -33,39 +31,7 @@ HEAD_BYTES = 4 << 20
 """What is shown of a file that can only be read from its start (gzip, Parquet, JSON on one line)."""
 COUNTED_DOCUMENTS = 4 << 20
 """Bytes of a file up to which its documents are counted, too."""
-_STRUCTURE = re.compile(r'[\s\[\]{},]*(?:"[^"]{0,80}"\s*:\s*\[?\s*\{?\s*)?')
 _LINE_END = re.compile(rb"\n|\r(?!\n)")
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A document as it is read, or lines that are in none."""
-
-    first_line: int
-    """1-based, within its piece."""
-    last_line: int
-    document: Document | None = None
-    """None for lines that are in no document."""
-    text: str = ""
-    """These lines."""
-    problem: str = ""
-    """Code of the finding that says why they are in none; empty for comments."""
-    torn: bool = False
-    """Whether they are part of a document that is too long to be shown as one."""
-    notes: tuple[Problem, ...] = ()
-    """What the reader said about the document."""
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """A stretch of the file."""
-
-    index: int
-    start: int
-    """Offset in bytes."""
-    end: int
-    entries: tuple[Entry, ...]
-    lines: int
 
 
 class Outline:
@@ -204,9 +170,9 @@ class Outline:
         if self.cuts is None or end <= start:
             return Piece(index, start, max(start, end), (), 0)
         data = self._read(start, end - start)
-        text = _as_text(data)
+        text = as_text(data)
         repeated = self._head if self.cuts.repeat_header and index > 0 else b""
-        entries, lines = _entries(text, _as_text(repeated), self.format, str(self.path))
+        entries, lines = entries_of(text, as_text(repeated), self.format, str(self.path))
         opens = start == self.start_of(0) or self._opens(start)
         if not opens and entries and entries[0].document is None:
             first = entries[0]
@@ -342,8 +308,10 @@ class Outline:
         return piece, _line_ends(self._read(piece.start, offset - piece.start)) + 1
 
     def search(self, text: str, after: int) -> int | None:
-        """Offset of the next place after `after` that holds `text` (ASCII capitals count as small letters), from the start
-        again at the end; None when there is none. Reads as far as it must: not for the app's own thread."""
+        """Offset of the next place after `after` that holds `text`, from the start again at the end; None without one.
+
+        ASCII capitals count as small letters. Reads as far as it must: not for the app's own thread.
+        """
         wanted = text.encode("utf-8", "surrogateescape").lower()
         first = self._first_match(wanted, after + 1, self.size)
         return first if first is not None else self._first_match(wanted, 0, min(self.size, after + 1))
@@ -364,60 +332,3 @@ def _line_ends(data: bytes) -> int:
     if b"\r" in data:
         lines += data.count(b"\r") - data.count(b"\r\n")
     return lines
-
-
-def _as_text(data: bytes) -> str:
-    text = data.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace")
-    return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
-
-
-def _entries(text: str, header: str, format: str, name: str) -> tuple[list[Entry], int]:  # noqa: A002
-    """The documents of a piece of text and the lines that are in none, in order; and the number of lines."""
-    problems: list[Problem] = []
-    documents: list[Document] = []
-    try:
-        source = text_source(header + text, name)
-        documents += FORMATS[format](source, problems.append, None)
-    except DataError as error:
-        problems.append(Problem("unreadable", 1, error.text))
-    shift = header.count("\n")
-    lines = text.removesuffix("\n").split("\n")
-    reasons = {problem.line - shift + step: problem.code
-               for problem in reversed(problems) if problem.code != "comment"
-               for step in range(min(problem.lost, len(lines)))}  # fmt: skip
-    entries: list[Entry] = []
-    at = 1
-    for document in sorted(documents, key=lambda found: found.first_line):
-        first, last = document.first_line - shift, document.last_line - shift
-        entries += _left_out(lines, at, first, reasons, format)
-        notes = tuple(problem for problem in problems if first <= problem.line - shift <= last)
-        entries.append(Entry(first, max(first, last), document, notes=notes))
-        at = max(at, last + 1)
-    entries += _left_out(lines, at, len(lines) + 1, reasons, format)
-    return entries, len(lines)
-
-
-def _left_out(lines: list[str], start: int, end: int, reasons: dict[int, str], format: str) -> list[Entry]:  # noqa: A002
-    """Lines from `start` to before `end` that are in no document, blank ones at their edges left away."""
-    found: list[Entry] = []
-    group: list[int] = []
-
-    def close() -> None:
-        while group and not lines[group[-1] - 1].strip():
-            group.pop()
-        if group:
-            text = "\n".join(lines[number - 1] for number in group)
-            problem = next((reasons[number] for number in group if number in reasons), "")
-            found.append(Entry(group[0], group[-1], text=text, problem=problem))
-        group.clear()
-
-    for number in range(start, min(end, len(lines) + 1)):
-        line = lines[number - 1]
-        if format == "json" and (not line.strip(" \t]},") or (number not in reasons and _STRUCTURE.fullmatch(line))):
-            continue
-        if group and reasons.get(number, "") != reasons.get(group[-1], "") and line.strip():
-            close()
-        if group or line.strip():
-            group.append(number)
-    close()
-    return found

@@ -25,7 +25,7 @@ _WORDS = {
 
 
 def written(document: Document, target: str) -> str | None:
-    """`document` in the format `target` (a key of WRITERS), ready to be appended to a file; None when that format cannot hold it."""
+    """`document` in the format `target` (a key of WRITERS), ready to be appended to a file; None when it cannot."""
     text = WRITERS[target](document)
     if text is None or "\r" in text or "\0" in text:
         return None

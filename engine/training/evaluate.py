@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ from engine.model.cross_entropy import weighted_cross_entropy
 
 if TYPE_CHECKING:
     from engine.model.transformer import Decoder
-    from engine.text.dataset import Corpus
+    from engine.text.dataset import Corpus, EpochOrder
     from engine.training.devices import Placement
 
 
@@ -51,13 +51,23 @@ def evaluate(
     Returns:
         The score; None without held-out documents or when interrupted.
     """
+    orders = [corpus.validation_rows(sequence_length) for corpus in corpora if corpus.validation_possible]
+    return score(decoder, orders, placement, rows=rows, interrupted=interrupted)
+
+
+def score(
+    decoder: Decoder,
+    orders: Iterable[EpochOrder],
+    placement: Placement,
+    *,
+    rows: int,
+    interrupted: Callable[[], bool] = lambda: False,
+) -> Score | None:
+    """Score every row of some orders; arguments and result as for `evaluate`."""
     nats = text_nats = 0.0
     tokens = text_bytes = 0
     with torch.no_grad():
-        for corpus in corpora:
-            if not corpus.validation_possible:
-                continue
-            order = corpus.validation_rows(sequence_length)
+        for order in orders:
             for first in range(0, order.rows, rows):
                 if interrupted():
                     return None

@@ -15,7 +15,6 @@ from engine.errors import DiskFullError, ForgeError
 from engine.events import Advice, Checkpoint, Resumed
 from engine.model.names import from_hf, to_hf
 from engine.training import checkpoint
-from engine.training.optimizer import load_optimizer_tensors, optimizer_tensors
 from engine.training.progress import Progress
 
 if TYPE_CHECKING:
@@ -81,7 +80,7 @@ class Keeper:
                 self.folder,
                 progress.step,
                 to_hf(trainer.decoder.state_dict(), self._prepared.architecture),
-                optimizer=optimizer_tensors(trainer.decoder, trainer.optimizer),
+                optimizer=trainer.optimizer.tensors(),
                 trainer=progress.dump(),
                 extras=self._write_extras,
                 expected_bytes=expected,
@@ -192,7 +191,7 @@ class Keeper:
             return None
         try:
             trainer.decoder.load_state_dict(from_hf(loaded.weights, self._prepared.architecture))
-            load_optimizer_tensors(trainer.decoder, trainer.optimizer, loaded.optimizer)
+            trainer.optimizer.load_tensors(loaded.optimizer)
             trainer.progress = Progress.restore(loaded.trainer)
         except (ValueError, KeyError, msgspec.ValidationError) as error:
             raise ForgeError(

@@ -166,6 +166,7 @@ def _architecture(dims: Dimensions, vocabulary: int, start: ModelInfo | None, le
 def _settled(job: Job, recipe: Recipe, placement: Placement, tokenizer: Tokenizer, course: Course) -> Job:
     train = replace(
         job.train,
+        optimizer=recipe.optimizer,
         learning_rate=recipe.learning_rate,
         batch_size=recipe.batch_size,
         gradient_accumulation=recipe.gradient_accumulation,

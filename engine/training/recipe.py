@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from engine.estimate import MachineMemory, training_memory
 from engine.job import TrainSection
@@ -57,6 +57,7 @@ class Facts:
 class Recipe:
     """Every number decided."""
 
+    optimizer: Literal["muon", "adamw"]
     learning_rate: float
     batch_size: int
     gradient_accumulation: int
@@ -84,13 +85,16 @@ def resolve(train: TrainSection, facts: Facts) -> Recipe:
         max(1, round(rows / batch)),
         "the whole step fits in memory at once" if batch >= rows else f"{rows} rows a step in pieces of {batch}",
     )
-    rate = choose("learning_rate", *_learning_rate(facts, batch * accumulation * length))
+    rule, why_rule = _optimizer(train)
+    rate = choose("learning_rate", *_learning_rate(facts, rule, batch * accumulation * length))
     steps = max(1, math.ceil(facts.tokens_per_epoch / (batch * accumulation * length))) * facts.epochs
     decay = choose("weight_decay", *_weight_decay(facts, rate, batch * accumulation * length))
+    choose.why["train.optimizer"] = why_rule
     warmup = choose("warmup", *_warmup(steps))
     every = choose("save_every", *_save_every(facts))
     prompt = choose("prompt_weight", *_prompt_weight(facts))
     return Recipe(
+        optimizer=rule,
         learning_rate=rate,
         batch_size=batch,
         gradient_accumulation=accumulation,
@@ -149,11 +153,29 @@ def _fitting_rows(facts: Facts, rows: int, length: int) -> tuple[int, str]:
     return micro, "" if micro == rows else f"; halved to {micro} so that it fits in {budget / 1e9:.1f} GB"
 
 
-def _learning_rate(facts: Facts, tokens_per_step: int) -> tuple[float, str]:
-    """3e-3 at width 128 and 4,096 tokens a step was best on real text; it falls as 1/width (muP) and as sqrt(batch)."""
-    rate = 3e-3 * (128 / facts.dims.dim) * math.sqrt(tokens_per_step / 4096)
-    rate = min(5e-3, max(1e-4, rate))
-    reason = f"3e-3 at width 128 and 4,096 tokens a step, scaled to width {facts.dims.dim} and {tokens_per_step:,}"
+def _optimizer(train: TrainSection) -> tuple[Literal["muon", "adamw"], str]:
+    """Muon learns more from each token; a rate that somebody names is an AdamW rate, as everywhere else."""
+    if train.optimizer != "auto":
+        return train.optimizer, "as asked"
+    if train.preset == "classic":
+        return "adamw", "the training guide's (preset classic)"
+    if train.learning_rate != "auto":
+        return "adamw", "a learning rate is given: such rates are meant for AdamW"
+    return "muon", "Muon for the matrices learns more from each token, AdamW does the rest"
+
+
+def _learning_rate(facts: Facts, rule: Literal["muon", "adamw"], tokens_per_step: int) -> tuple[float, str]:
+    """Measured best on real text at width 128 and 4,096 tokens a step: Muon 0.02 (any width), AdamW 3e-3 (as 1/width).
+
+    Both follow the square root of the batch.
+    """
+    batch = math.sqrt(tokens_per_step / 4096)
+    if rule == "muon":
+        rate = min(0.04, max(0.004, 0.02 * batch))
+        reason = f"0.02 for Muon at 4,096 tokens a step, scaled to {tokens_per_step:,}"
+    else:
+        rate = min(5e-3, max(1e-4, 3e-3 * (128 / facts.dims.dim) * batch))
+        reason = f"3e-3 at width 128 and 4,096 tokens a step, scaled to width {facts.dims.dim} and {tokens_per_step:,}"
     if facts.continuing:
         return _round(
             rate * FINE_TUNE_FACTOR

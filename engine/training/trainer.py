@@ -30,7 +30,7 @@ from engine.training.course import Position
 from engine.training.devices import measure
 from engine.training.evaluate import Score, evaluate
 from engine.training.keeper import Keeper, Reason
-from engine.training.optimizer import build_optimizer, set_learning_rate
+from engine.training.optimizer import Optimizer
 from engine.training.orders import Orders
 from engine.training.pace import Pace
 from engine.training.prepare import Prepared, ensure_same_steps, prepare_run
@@ -76,9 +76,7 @@ class Trainer:
         self.progress = Progress(micro_rows=prepared.recipe.batch_size)
         self.progress.guard.ceiling = math.log(prepared.tokenizer.vocabulary) + 2.5
         self.decoder = first_decoder(prepared, reporter)
-        self.optimizer = build_optimizer(
-            self.decoder, weight_decay=prepared.recipe.weight_decay, device=self.placement.device
-        )
+        self.optimizer = self._new_optimizer()
         self.scaler = torch.amp.GradScaler(enabled=self.placement.precision == "fp16")
         self._divisor = divisor
         self._paused = False
@@ -110,6 +108,16 @@ class Trainer:
 
     # ---- beginning
 
+    def _new_optimizer(self) -> Optimizer:
+        recipe = self.prepared.recipe
+        return Optimizer(
+            self.decoder,
+            self.prepared.architecture,
+            recipe.optimizer,
+            weight_decay=recipe.weight_decay,
+            device=self.placement.device,
+        )
+
     def _begin(self) -> None:
         """Go on from the newest whole checkpoint, or start; measure the untrained model first."""
         resumed = self.keeper.restore(self)
@@ -135,17 +143,17 @@ class Trainer:
         """Do one optimizer step; False when the guard wants to roll back."""
         batches, loss, weight = self._gradients()
         rate = self.course.learning_rate(self.progress.step) * self.progress.rate_scale
-        self.scaler.unscale_(self.optimizer)
+        self.optimizer.unscale(self.scaler)
         clip = self.train_section.gradient_clip or math.inf
         norm = float(torch.nn.utils.clip_grad_norm_(self.decoder.parameters(), clip))
         verdict, reason = self.progress.guard.judge(loss / weight, norm)
         if verdict == "step":
-            set_learning_rate(self.optimizer, rate)
-            self.scaler.step(self.optimizer)
+            self.optimizer.set_rate(rate)
+            self.optimizer.step(self.scaler)
         elif verdict == "skip":
             self._warn_skipped(reason)
         self.scaler.update()
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad()
         if verdict == "roll back":
             self._last_reason = reason
             return False
@@ -201,7 +209,7 @@ class Trainer:
         Raises:
             OutOfMemoryError: one row with activation checkpointing does not fit.
         """
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad()
         memory.release(self.placement.device)
         if self.progress.micro_rows > 1:
             self.progress.micro_rows //= 2
@@ -382,9 +390,7 @@ class Trainer:
                 best_bpb=kept.untrained_bpb if self.prepared.start else None,
             )
             self.progress.guard.ceiling = kept.guard.ceiling
-            self.optimizer = build_optimizer(
-                self.decoder, weight_decay=self.prepared.recipe.weight_decay, device=self.placement.device
-            )
+            self.optimizer = self._new_optimizer()
             resumed = Resumed(from_step=0, checkpoint="", text="No checkpoint yet: starting over.")
         self.progress.rollbacks, self.progress.rate_scale = tries, scale
         self.report(replace(resumed, text=f"Rolled back. {resumed.text}".strip()))

@@ -115,7 +115,7 @@ class TrainScreen(SteeringScreen):
         if changes.phase:
             self.query_one("#plan", PlanPane).show(view.digest.plan)
             self.refresh_bindings()
-        if changes.numbers:
+        if changes.numbers or changes.phase:
             self.query_one("#facts", RunFacts).refresh()
         if changes.advice or changes.phase:
             self._show_outcome()

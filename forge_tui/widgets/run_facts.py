@@ -73,7 +73,7 @@ def speed_line(view: RunView, palette: Palette, glyphs: Glyphs) -> Text:
     line = Text(" ", end="")
     line.append(f"{step.tokens_per_second:,.0f}", style=palette.strong)
     line.append(" tok/s", style=palette.quiet)
-    if digest.fastest > 0:
+    if digest.fastest > 0 and view.run.alive:
         line.append(
             f"{GAP}{min(100, round(100 * step.tokens_per_second / digest.fastest))}% of its best", palette.quiet
         )
@@ -91,7 +91,7 @@ def _remaining(view: RunView, palette: Palette, glyphs: Glyphs) -> Text:
     phase = view.phase
     if phase == "paused":
         return plain("paused", palette.warning)
-    if not view.run.alive:
+    if not view.run.alive or phase in ("stopped", "failed", "finished"):
         return plain(f"ran {figures.duration(view.run.state.seconds)}", palette.quiet)
     left, band = view.remaining(time.time())
     if left is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -78,8 +79,12 @@ def settle() -> Settle:
 
 def screen_text(app: ForgeApp) -> str:
     """What is on the screen, line by line."""
-    width, height = app.size
-    return "\n".join(strip.text for strip in app.screen._compositor.render_strips(app.size)) if width and height else ""
+    return "\n".join(strip.text for strip in app.screen._compositor.render_strips(app.size))
+
+
+def screen_words(app: ForgeApp) -> str:
+    """The same without frames and line breaks, so that wrapped sentences are whole."""
+    return re.sub(r"[\s│|]+", " ", screen_text(app))
 
 
 async def wait_for(pilot: Pilot[Any], condition: Callable[[], bool], seconds: float = 5.0) -> None:

@@ -138,7 +138,8 @@ class FakeRun:
         for event in (
             Device(memory=600_000_000, memory_total=3_800_000_000, utilisation=92.0, temperature=61.0,
                    disk_free=12_000_000_000),
-            Eval(step=step, epoch=step / an_epoch, val_loss=value / 0.62, val_bpb=value, train_bpb=value - 0.1, best=best),
+            Eval(step=step, epoch=step / an_epoch, val_loss=value / 0.62, val_bpb=value, train_bpb=value - 0.1,
+                 best=best),
             Checkpoint(path=f"checkpoints/step-{step:08d}", step=step, bytes=17_000_000, reason="schedule", best=best),
             Sample(step=step, prompt="What is Python?",
                    text="Python is a programming language that " + "is easy to read and " * (1 + step % 3)),

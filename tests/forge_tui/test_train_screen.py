@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 
 import pytest
@@ -373,4 +374,4 @@ async def test_chart_is_redrawn_rarely_and_numbers_at_most_twice_a_second(
         for _ in range(40):
             live.train(live.state.step + 5)
             await pilot.pause(0.05)
-    assert drawn and all(later - earlier > 0.4 for earlier, later in zip(drawn, drawn[1:], strict=False))
+    assert drawn and all(later - earlier > 0.4 for earlier, later in itertools.pairwise(drawn))

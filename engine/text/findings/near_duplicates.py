@@ -81,15 +81,16 @@ class NearDuplicates(Check):
             self._bands[band, slots] = ((numbers + 1) & 0xFFFFFFFF).astype(np.uint32)
             last = self._bands[band, slots].astype(np.int64) - 1
             for other in (before, last):
-                mine = np.flatnonzero((other >= 0) & (other < numbers) & (other > numbers - self._remembered))
+                mine = np.flatnonzero((other >= 0) & (other != numbers) & (other > numbers - self._remembered))
                 if not len(mine):
                     continue
                 theirs = other[mine] % self._remembered
+                later = other[mine] > numbers[mine]  # of two in one batch, the later one is told
+                mine, theirs = np.where(later, other[mine] - numbers[0], mine), np.where(later, own[mine], theirs)
                 alike = (signatures[mine] == self._signatures[theirs]).mean(axis=1)
                 alike[self._hashes[own[mine]] == self._hashes[theirs]] = 0.0  # equal documents have their own finding
                 better = alike > best[mine]
-                best[mine[better]] = alike[better]
-                partner[mine[better]] = theirs[better]
+                best[mine[better]], partner[mine[better]] = alike[better], theirs[better]
         for index in np.flatnonzero(best >= ALIKE).tolist():
             document = batch.documents[int(keep[index])]
             other_place = int(partner[index])

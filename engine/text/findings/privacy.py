@@ -19,10 +19,10 @@ from engine.text.source import Block
 
 _AT = re.compile(rb"@(?:[A-Za-z0-9\-]{1,63}\.){1,6}[A-Za-z]{2,24}(?![A-Za-z0-9])")
 _LOCAL = re.compile(rb"[A-Za-z0-9._%+\-]{1,64}\Z")
-_NUMBER = re.compile(rb"\+?\(?[0-9](?:[ .\-/()]{0,2}[0-9]){6,30}")
+_NUMBER = re.compile(rb"\+?\(?[0-9](?:[ .\-/()]{0,3}[0-9]){6,30}")
 _IBAN = re.compile(rb"[A-Z]{2}[0-9]{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,4})?(?![A-Za-z0-9])")
 _IPV4 = re.compile(rb"(?<![\w.])(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?![\w]|\.[0-9])")
-_IPV6 = re.compile(rb"(?<![:\w.])[0-9A-Fa-f:]{3,39}(?![:\w.])")
+_IPV6 = re.compile(rb"(?<![:\w.])[0-9A-Fa-f:]{3,39}(?![:\w]|\.\w)")
 _DATE = re.compile(r"\(?(?:\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4})\b")
 
 SECRETS: tuple[tuple[bytes, re.Pattern[bytes]], ...] = (
@@ -143,11 +143,10 @@ def _addresses(data: bytes, raw: npt.NDArray[np.uint8], digits: npt.NDArray[np.b
         if match and _public(match[0]):
             end = match.end()
             yield match.start(), "ip_address", mask(match[0].decode("ascii"))
-    if b"::" not in data and b":0:" not in data:
-        return
-    colons = np.flatnonzero((raw[1:] == ord(":")) & (raw[:-1] == ord(":")))
+    colons = np.flatnonzero(raw == ord(":"))
+    crowded = np.concatenate([colons[:-1][np.diff(colons) == 1], colons[:-6][colons[6:] - colons[:-6] <= 30]])
     end = 0
-    for place in colons.tolist():
+    for place in np.sort(crowded).tolist():
         if place < end:
             continue
         for match in _IPV6.finditer(data, max(place - 40, 0), place + 42):

@@ -63,6 +63,8 @@ class _Values:
                     self._give_up(problem)
                     return
                 yield from self._unwrapped(value, first)
+        if listed:
+            self._report(Problem("bad_json", self._line, "the list has no end", 1))
 
     def _unwrapped(self, value: Any, first: int) -> Iterator[tuple[Any, int, int]]:
         """Records inside an object that is none itself: {"train": [...], "test": [...]}."""

@@ -72,6 +72,8 @@ def test_data_deduplicate_drops_repeated_documents(tiny_run: Make) -> None:
         ("train.mixed_precision=false", ("precision",), "fp32"),
         ("train.threads=1", ("threads",), 1),
         ("train.device=cpu", ("device",), "cpu"),
+        ("train.optimizer=muon", ("job", "train", "optimizer"), "muon"),
+        ("train.optimizer=adamw", ("job", "train", "optimizer"), "adamw"),
         ("train.weight_decay=0.7", ("job", "train", "weight_decay"), 0.7),
         ("train.warmup=0.5", ("job", "train", "warmup"), 0.5),
         ("train.prompt_weight=0.25", ("job", "train", "prompt_weight"), 0.25),
@@ -91,6 +93,12 @@ def test_a_device_that_is_not_there_is_refused(tiny_run: Make) -> None:
         pytest.skip("there is a GPU")
     with pytest.raises(UsageError, match="cuda"):
         plan(tiny_run, "train.device=cuda")
+
+
+def test_optimizer_auto_is_muon_unless_a_learning_rate_is_named(tiny_run: Make) -> None:
+    assert plan(tiny_run).job["train"]["optimizer"] == "adamw"
+    ours = plan(tiny_run, "train.learning_rate=auto").job["train"]
+    assert ours["optimizer"] == "muon" and ours["learning_rate"] >= 0.004
 
 
 def test_preset_classic_is_the_guides_numbers(tiny_run: Make) -> None:
@@ -136,7 +144,8 @@ def test_warmup_and_learning_rate_shape_the_first_steps(tiny_run: Make) -> None:
 def test_weight_decay_applies_to_matrices_only(tiny_run: Make) -> None:
     run = prepared(tiny_run("train.weight_decay=0.7"))
     trainer = Trainer(run, Recorder())  # type: ignore[arg-type]
-    decays = {group["weight_decay"]: [p.ndim for p in group["params"]] for group in trainer.optimizer.param_groups}
+    groups = [group for part in trainer.optimizer.parts for group in part.param_groups]
+    decays = {group["weight_decay"]: [p.ndim for p in group["params"]] for group in groups}
     assert min(decays[0.7]) == 2 and 1 in decays[0.0]
 
 

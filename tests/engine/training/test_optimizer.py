@@ -1,0 +1,99 @@
+"""Muon and AdamW: what is grouped where, that the update is what it should be, and that state returns bit for bit."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from engine.model.architecture import Architecture
+from engine.model.transformer import Decoder
+from engine.sizes import Dimensions
+from engine.training.muon import orthogonalise
+from engine.training.optimizer import ADAMW_SHARE, Optimizer, Rule
+
+ARCHITECTURE = Architecture.of(Dimensions(layers=2, dim=64, heads=2, kv_heads=1, ffn=96), 300, 32)
+SCALER = torch.amp.GradScaler(enabled=False)
+
+
+def make(rule: Rule, seed: int = 0) -> tuple[Decoder, Optimizer]:
+    decoder = Decoder(ARCHITECTURE)
+    decoder.init_weights(torch.Generator().manual_seed(seed))
+    return decoder, Optimizer(decoder, ARCHITECTURE, rule, weight_decay=0.1, device="cpu")
+
+
+def train(decoder: Decoder, optimizer: Optimizer, steps: int, rate: float) -> list[float]:
+    losses = []
+    for step in range(steps):
+        ids = torch.randint(0, 300, (2, 16), generator=torch.Generator().manual_seed(step % 3))
+        loss = decoder.loss(ids, ids.roll(-1, 1), torch.ones(2, 16)) / 32
+        torch.autograd.backward(loss)
+        optimizer.set_rate(rate)
+        optimizer.step(SCALER)
+        optimizer.zero_grad()
+        losses.append(loss.item())
+    return losses
+
+
+@pytest.mark.parametrize("shape", [(64, 64), (32, 64), (96, 64)])
+def test_orthogonalised_matrices_have_singular_values_near_one(shape: tuple[int, int]) -> None:
+    matrices = torch.randn(3, *shape, generator=torch.Generator().manual_seed(1))
+    values = torch.linalg.svdvals(orthogonalise(matrices))
+    assert values.min() > 0.3 and values.max() < 1.3
+    alone = torch.cat([orthogonalise(matrix[None]) for matrix in matrices])
+    assert torch.allclose(orthogonalise(matrices), alone, atol=1e-4)
+
+
+def test_orthogonalising_keeps_the_directions() -> None:
+    matrix = torch.randn(1, 32, 48, generator=torch.Generator().manual_seed(2))
+    left, _, right = torch.linalg.svd(matrix[0], full_matrices=False)
+    cosine = torch.nn.functional.cosine_similarity((left @ right).flatten(), orthogonalise(matrix).flatten(), dim=0)
+    assert cosine > 0.95
+
+
+def test_fused_matrices_are_orthogonalised_apart() -> None:
+    decoder, optimizer = make("muon")
+    weight = decoder.blocks[0].attention.qkv.weight
+    before = weight.detach().clone()
+    weight.grad = torch.randn(weight.shape, generator=torch.Generator().manual_seed(3))
+    optimizer.set_rate(0.1)
+    optimizer.step(SCALER)
+    update = (before * (1 - 0.1 * 0.1) - weight.detach()) / 0.1
+    for part, gradient in zip(update.split([128, 64, 64]), weight.grad.split([128, 64, 64]), strict=True):
+        expected = orthogonalise(gradient[None])[0] * max(1.0, part.shape[0] / part.shape[1]) ** 0.5
+        assert torch.allclose(part, expected, atol=1e-3)
+
+
+@pytest.mark.parametrize(("rule", "rate"), [("muon", 0.02), ("adamw", 0.003)])
+def test_the_loss_falls(rule: Rule, rate: float) -> None:
+    losses = train(*make(rule), 12, rate)
+    assert sum(losses[-3:]) < 0.9 * sum(losses[:3])
+
+
+def test_muon_takes_the_matrices_of_the_blocks_and_adamw_the_rest() -> None:
+    decoder, optimizer = make("muon")
+    muon, adamw = optimizer.parts
+    taken = {id(p) for group in muon.param_groups for p in group["params"]}
+    for name, parameter in decoder.named_parameters():
+        assert (id(parameter) in taken) == (name.startswith("blocks.") and parameter.ndim == 2), name
+    optimizer.set_rate(0.02)
+    assert muon.param_groups[0]["lr"] == 0.02
+    assert adamw.param_groups[0]["lr"] == 0.02 * ADAMW_SHARE
+
+
+@pytest.mark.parametrize("rule", ["muon", "adamw"])
+def test_state_returns_bit_for_bit(rule: Rule) -> None:
+    decoder, optimizer = make(rule)
+    train(decoder, optimizer, 4, 0.01)
+    other, fresh = make(rule, seed=9)
+    other.load_state_dict(decoder.state_dict())
+    fresh.load_tensors({name: value.clone() for name, value in optimizer.tensors().items()})
+    assert train(decoder, optimizer, 4, 0.01) == train(other, fresh, 4, 0.01)
+    for one, two in zip(decoder.parameters(), other.parameters(), strict=True):
+        assert torch.equal(one, two)
+
+
+def test_state_of_another_rule_is_refused() -> None:
+    _, muon = make("muon")
+    _, adamw = make("adamw")
+    with pytest.raises(ValueError, match="another"):
+        muon.load_tensors(adamw.tensors())
