@@ -28,7 +28,8 @@ class AsciiFilter(LineFilter):
 
     def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
         """The same line in ASCII."""
-        return [
-            segment if segment.text.isascii() else Segment(segment.text.translate(TABLE), segment.style, segment.control)
-            for segment in segments
-        ]
+        return [segment if segment.text.isascii() else _translated(segment) for segment in segments]
+
+
+def _translated(segment: Segment) -> Segment:
+    return Segment(segment.text.translate(TABLE), segment.style, segment.control)

@@ -53,6 +53,11 @@ def when(moment: float | None) -> str:
     return "-" if not moment else time.strftime("%Y-%m-%d %H:%M", time.localtime(moment))
 
 
+def clock() -> float:
+    """Seconds since the epoch; in one place so that pictures of screens can set it."""
+    return time.time()
+
+
 def since(moment: float | None, now: float) -> str:
     """`3 d ago`; "-" when it is not known."""
     return "-" if not moment else figures.ago(max(0.0, now - moment))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,13 @@ from . import processes as p
 from .engine.training.conftest import corpus
 
 TEXT = corpus(6)
+
+
+@pytest.fixture(autouse=True)
+def no_orphans(tmp_path: Path) -> Iterator[None]:
+    """After every test no process of ours remains."""
+    yield
+    assert not p.processes_of(tmp_path)
 
 
 @pytest.fixture(scope="module")

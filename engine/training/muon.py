@@ -1,6 +1,6 @@
 """Muon: momentum whose matrices are made orthogonal before they are applied.
 
-After K. Jordan (kellerjordan.github.io/posts/muon). Our own, because `torch.optim.Muon` multiplies in bfloat16, which is
+After K. Jordan (kellerjordan.github.io/posts/muon). Our own, as `torch.optim.Muon` multiplies in bfloat16, which is
 several times slower than fp32 on processors without matrix units, treats each matrix alone, and does not know that our
 q, k, v and gate, up lie fused in one parameter.
 """

@@ -54,7 +54,10 @@ def _gguf(folder: Path, file: Path, kind: str) -> int:
 
 
 def _copy(folder: Path, target: Path) -> int:
+    import shutil
+
     from engine.library.clone import copy_files
+    from engine.model.card import CARD_FILE, README_FILE
     from engine.model.info import read_model
 
     info = read_model(folder)
@@ -65,6 +68,12 @@ def _copy(folder: Path, target: Path) -> int:
     except OSError as error:
         raise os_error(error, target) from error
     copy_files(info, target)
+    try:
+        for name in (README_FILE, CARD_FILE):
+            if name in info.files:
+                shutil.copyfile(info.files[name], target / name)
+    except OSError as error:
+        raise os_error(error, target) from error
     put(str(target))
     say(f'In Python: transformers.AutoModelForCausalLM.from_pretrained("{target}")')
     return int(ExitCode.DONE)

@@ -32,6 +32,7 @@ from forge_tui.widgets.pick_list import PickList, Row
 from forge_tui.widgets.plain import Plain
 
 REFRESH_SECONDS = 3.0
+PROGRESS_SECONDS = 0.5
 ORDERS = ("family", "best", "newest")
 """Each below the one it came from · lowest bits per byte first · trained last first."""
 
@@ -50,6 +51,10 @@ class ManagerScreen(ForgeScreen):
         self._shown: tuple[object, ...] = ()
         self._verified: dict[str, list[Finding]] = {}
         self._verifying = ""
+        """Name of the model that is being checked."""
+        self._percent = 0
+        self._mark = ""
+        """Where the cursor goes once it is there."""
         self._actions = ModelActions(self, self._changed)
 
     def body(self) -> ComposeResult:
@@ -68,6 +73,7 @@ class ManagerScreen(ForgeScreen):
     def on_mount(self) -> None:
         """Look again from time to time, while the screen is shown."""
         self.set_interval(REFRESH_SECONDS, self._look)
+        self.set_interval(PROGRESS_SECONDS, self._tell_progress)
         self.query_one("#manager-list").focus()
 
     def arrived(self) -> None:
@@ -106,20 +112,14 @@ class ManagerScreen(ForgeScreen):
         self._show_facts()
 
     def _changed(self, mark: str = "") -> None:
-        """Something was done to the models: look again, and mark the one it was done to."""
-        if mark:
-            app_of(self).call_later(self._mark_later, mark)
+        """Something was done to the models: look again, and put the cursor on the one it was done to."""
+        self._mark = mark
         self._shown = ()
         self._verified = {}
         self._look()
         self._measure()
 
-    def _mark_later(self, name: str) -> None:
-        project = app_of(self).project
-        if project is not None:
-            app_of(self).background.start(lambda: list_models(project), partial(self._show, mark=name), group="models")
-
-    def _show(self, entries: list[ModelEntry], mark: str = "") -> None:
+    def _show(self, entries: list[ModelEntry]) -> None:
         app = app_of(self)
         order = ORDERS[self._order]
         if order == "family":
@@ -139,8 +139,9 @@ class ManagerScreen(ForgeScreen):
         width = max(0, pick.size.width - 2)
         self.query_one("#manager-heading", Plain).show(join("", Text("  "), heading(width, app.palette), gap=""))
         pick.show([Row(name, partial(self._line, branch), _search(branch)) for name, branch in self._branches.items()])
-        if mark:
-            pick.mark(mark)
+        if self._mark in self._branches:
+            pick.mark(self._mark)
+            self._mark = ""
         self._title()
         self._show_facts()
         self.refresh_bindings()
@@ -176,7 +177,7 @@ class ManagerScreen(ForgeScreen):
 
     def _show_facts(self) -> None:
         entry = self.marked
-        state = (entry, self._verifying, tuple(self._verified), app_of(self).theme)
+        state = (entry, self._verifying, self._percent, tuple(self._verified), app_of(self).theme)
         if entry is None or state == self._shown:
             return
         keep = bool(self._shown) and self._shown[0] is not None and getattr(self._shown[0], "name", "") == entry.name
@@ -191,8 +192,8 @@ class ManagerScreen(ForgeScreen):
 
     def _check_words(self, entry: ModelEntry) -> str | Text:
         app = app_of(self)
-        if self._verifying.startswith(f"{entry.name}:"):
-            return f"checking {self._verifying.partition(':')[2]}"
+        if self._verifying == entry.name:
+            return f"checking {self._percent}%"
         if entry.name not in self._verified:
             return ""
         bad = sum(finding.verdict == "bad" for finding in self._verified[entry.name])
@@ -290,29 +291,28 @@ class ManagerScreen(ForgeScreen):
         if self._verifying:
             app.notify("Another model is being checked.", timeout=3)
             return
-        told = [-1]
+        self._verifying, self._percent = entry.name, 0
 
         def progress(done: int, total: int) -> None:
-            percent = 100 * done // max(1, total)
-            if percent > told[0]:
-                told[0] = percent
-                app.call_from_thread(self._tell, f"{entry.name}:{percent}%")
+            self._percent = 100 * done // max(1, total)
 
         def done(findings: list[Finding]) -> None:
+            self._verifying = ""
             self._verified[entry.name] = findings
-            self._tell("")
+            self._show_facts()
             self._actions.findings(entry, findings)
 
         def failed(error: ForgeError) -> None:
-            self._tell("")
+            self._verifying = ""
+            self._show_facts()
             app.show_error(error)
 
-        self._tell(f"{entry.name}:0%")
         app.background.start(lambda: verify(project, entry.name, progress), done, failed)
-
-    def _tell(self, words: str) -> None:
-        self._verifying = words
         self._show_facts()
+
+    def _tell_progress(self) -> None:
+        if self._verifying:
+            self._show_facts()
 
     def action_order(self) -> None:
         """Another order."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 from rich.text import Text
 
 from engine.library.lineage import Branch
@@ -62,7 +60,7 @@ def _state(branch: Branch, palette: Palette, glyphs: Glyphs) -> Text:
         return plain(f"{glyphs.bad} damaged", palette.error)
     if not entry.published and entry.phase is not None:
         return phase_text(entry.phase, glyphs, palette)
-    return plain(model_words.since(entry.trained, time.time()), palette.quiet)
+    return plain(model_words.since(entry.trained, model_words.clock()), palette.quiet)
 
 
 def _row(name: Text, cells: dict[str, Text], width: int) -> Text:

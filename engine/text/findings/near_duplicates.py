@@ -77,20 +77,19 @@ class NearDuplicates(Check):
         partner = np.full(count, -1)
         for band in range(BANDS):
             slots = (bands[:, band] % np.uint64(self._remembered)).astype(np.int64)
-            before = self._bands[band, slots].astype(np.int64) - 1
+            other = self._bands[band, slots].astype(np.int64) - 1
+            order = np.argsort(slots, kind="stable")
+            same = slots[order[1:]] == slots[order[:-1]]
+            other[order[1:][same]] = numbers[order[:-1][same]]  # the one before it in this batch
             self._bands[band, slots] = ((numbers + 1) & 0xFFFFFFFF).astype(np.uint32)
-            last = self._bands[band, slots].astype(np.int64) - 1
-            for other in (before, last):
-                mine = np.flatnonzero((other >= 0) & (other != numbers) & (other > numbers - self._remembered))
-                if not len(mine):
-                    continue
-                theirs = other[mine] % self._remembered
-                later = other[mine] > numbers[mine]  # of two in one batch, the later one is told
-                mine, theirs = np.where(later, other[mine] - numbers[0], mine), np.where(later, own[mine], theirs)
-                alike = (signatures[mine] == self._signatures[theirs]).mean(axis=1)
-                alike[self._hashes[own[mine]] == self._hashes[theirs]] = 0.0  # equal documents have their own finding
-                better = alike > best[mine]
-                best[mine[better]], partner[mine[better]] = alike[better], theirs[better]
+            mine = np.flatnonzero((other >= 0) & (other > numbers - self._remembered))
+            if not len(mine):
+                continue
+            theirs = other[mine] % self._remembered
+            alike = (signatures[mine] == self._signatures[theirs]).mean(axis=1)
+            alike[self._hashes[own[mine]] == self._hashes[theirs]] = 0.0  # equal documents have their own finding
+            better = alike > best[mine]
+            best[mine[better]], partner[mine[better]] = alike[better], theirs[better]
         for index in np.flatnonzero(best >= ALIKE).tolist():
             document = batch.documents[int(keep[index])]
             other_place = int(partner[index])

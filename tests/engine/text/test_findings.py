@@ -21,38 +21,12 @@ from engine.text.lint import DataFile, Progress, lint
 from engine.text.report import Report
 
 ROOT = Path(__file__).parents[3]
-WORDS = [
-    "river",
-    "stone",
-    "garden",
-    "winter",
-    "paper",
-    "engine",
-    "letter",
-    "music",
-    "window",
-    "bridge",
-    "forest",
-    "candle",
-    "market",
-    "silver",
-    "morning",
-    "story",
-    "shadow",
-    "planet",
-    "harbor",
-    "kitchen",
-    "summer",
-    "violin",
-    "castle",
-    "ocean",
-    "ladder",
-    "mirror",
-    "pocket",
-    "thunder",
-    "blanket",
-    "compass",
-]
+WORDS = re.findall(
+    r"\w+",
+    "river stone garden winter paper engine letter music window bridge forest candle market silver morning story "
+    "shadow planet harbor kitchen summer violin castle ocean ladder mirror pocket thunder blanket compass",
+)
+OPENINGS = ("What about", "How is", "Tell me of", "Where was", "Why did", "Who saw", "Describe once")
 
 
 def sentence(n: int, length: int = 9) -> str:
@@ -63,7 +37,7 @@ def sentence(n: int, length: int = 9) -> str:
 
 def pairs(count: int, start: int = 0) -> str:
     return "".join(
-        f"Q: What about {' '.join(sentence(n, 4).split()[1:5])} and {n}?\nA: {sentence(n + 1000)}\n\n"
+        f"Q: {OPENINGS[n % 7]} {' '.join(sentence(n, 4).split()[1:5])} and {n}?\nA: {sentence(n + 1000)}\n\n"
         for n in range(start, start + count)
     )
 
@@ -130,7 +104,8 @@ INSERTED: dict[str, tuple[str, int, str]] = {
         "line 1",
     ),
     "answered_twice": (
-        "Q: Who are you?\nA: I am a small model, nothing more.\n\nQ: who  are you?\nA: My name is Forge, hello to you.\n\n",
+        "Q: Who are you?\nA: I am a small model, nothing more.\n\n"
+        "Q: who  are you?\nA: My name is Forge, hello to you.\n\n",
         4,
         "line 1",
     ),
@@ -221,8 +196,8 @@ FILES: dict[str, tuple[bytes, str]] = {
     "no_documents": (b"A: one\n\nA: two\n\nA: three\n", "Q/A"),
     "mostly_outside": (b"Q: a b c d\nA: e f g h i\nA: again and again\n" + b"A: it goes on like this\n" * 40, "lines"),
     "low_diversity": (
-        b"".join(b"Q: How do I do task %d?\nA: Like this number %d of it.\n\n" % (n, n) for n in range(99)),
-        "",
+        b"".join(b"Q: How do I do %d?\nA: Like number %d of it.\n\n" % (n, n) for n in range(99)),
+        "how do",
     ),
     "one_sided": ("".join(f"Q: Go {n}\nA: {' '.join([sentence(n)] * 9)}\n\n" for n in range(40)).encode(), ""),
     "sloppy_sentences": (
@@ -235,7 +210,7 @@ FILES: dict[str, tuple[bytes, str]] = {
         (
             pairs(300)
             + "".join(
-                f"Q: Was ist das und wie ist es mit der {w} hier {n}?\nA: Das ist nicht die {w}, ich bin auf der Suche.\n\n"
+                f"Q: Was ist das und wie ist es mit der {w} {n}?\nA: Das ist nicht die {w}, ich bin auf der Suche.\n\n"
                 for n, w in enumerate(WORDS * 20)
             )
         ).encode(),

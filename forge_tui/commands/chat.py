@@ -1,0 +1,251 @@
+"""`chat`: a plain talk in the terminal, or answers to lines from a pipe."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engine.errors import ForgeError, UsageError, error_of
+from engine.exit_codes import ExitCode
+from engine.model.sampling import SamplingSettings
+from engine.text.conversation import Document, Turn
+from engine.text.sanitize import sanitize
+from forge_tui.commands.here import current_project, existing_model
+from forge_tui.printing import is_terminal, say
+
+if TYPE_CHECKING:
+    from engine.library.voices import Voice
+    from engine.runs.speaker import Ended, Speaker
+
+DEFAULTS = SamplingSettings()
+
+HELP = """\
+/reset          forget the conversation
+/retry          answer the last question again
+/system TEXT    set what the model is told before everything
+/save FILE      append the conversation to FILE as training data (.jsonl, else Q/A)
+/quit           leave (also Ctrl-D); Ctrl-C stops an answer, and leaves when there is none"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `chat`."""
+    parser.add_argument("name", metavar="NAME", help="the model")
+    parser.add_argument("--prompt", metavar="TEXT", help="answer this, and leave")
+    parser.add_argument("--system", metavar="TEXT", default="", help="what the model is told before everything")
+    parser.add_argument(
+        "--checkpoint", metavar="WHICH", default="", help='"best", "newest" or a step, instead of the model'
+    )
+    sampling = parser.add_argument_group("sampling")
+    sampling.add_argument(
+        "--temperature", type=float, default=DEFAULTS.temperature, help="0: always the likeliest (default: %(default)s)"
+    )
+    sampling.add_argument("--top-k", type=int, default=DEFAULTS.top_k, help="0: all tokens (default: %(default)s)")
+    sampling.add_argument("--top-p", type=float, default=DEFAULTS.top_p, help="default: %(default)s")
+    sampling.add_argument("--min-p", type=float, default=DEFAULTS.min_p, help="default: %(default)s")
+    sampling.add_argument(
+        "--repetition-penalty", type=float, default=DEFAULTS.repetition_penalty, help="1: none (default: %(default)s)"
+    )
+    sampling.add_argument(
+        "--max-tokens", type=int, default=DEFAULTS.max_tokens, help="longest answer (default: %(default)s)"
+    )
+    sampling.add_argument("--seed", type=int, help="the same seed gives the same answers")
+    sampling.add_argument(
+        "--stop", metavar="TEXT", action="append", default=[], help="end an answer before this text; may be repeated"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Talk."""
+    from engine.library.voices import voice_of
+
+    settings = SamplingSettings(
+        temperature=args.temperature, top_k=args.top_k, top_p=args.top_p, min_p=args.min_p,
+        repetition_penalty=args.repetition_penalty, seed=args.seed, max_tokens=args.max_tokens, stop=tuple(args.stop),
+    )  # fmt: skip
+    project = current_project()
+    voice = voice_of(project, existing_model(project, args.name).name, args.checkpoint)
+    with contextlib.closing(Talk(voice, settings, system=args.system)) as talk:
+        if args.prompt is not None:
+            talk.answer(args.prompt)
+            return int(ExitCode.DONE)
+        return _converse(talk) if sys.stdin.isatty() else _answer_lines(talk)
+
+
+class Talk:
+    """One conversation with one model."""
+
+    def __init__(self, voice: Voice, settings: SamplingSettings, *, system: str = "") -> None:
+        from engine.runs.speaker import Speaker
+
+        self.voice = voice
+        self.settings = settings
+        self.turns: list[Turn] = []
+        self.system = system
+        self._speaker: Speaker = Speaker(voice.folder, considerate=voice.live)
+
+    def close(self) -> None:
+        """End the process that answers."""
+        self._speaker.close()
+
+    def answer(self, prompt: str) -> bool:
+        """Answer a prompt on stdout as the text comes; False when the user stopped it.
+
+        Raises:
+            ForgeError: the model cannot answer.
+        """
+        self.turns.append(Turn("user" if self.voice.converses else "text", prompt))
+        number = self._speaker.ask(self._said(), self._next_settings(), continues=not self.voice.converses)
+        pieces: list[str] = []
+        stopped = False
+        while True:
+            try:
+                if self._take(number, pieces):
+                    break
+            except KeyboardInterrupt:
+                if stopped:
+                    raise
+                stopped = True
+                self._speaker.stop()
+        sys.stdout.write("\n")
+        sys.stdout.flush()
+        if self.voice.converses:
+            self.turns.append(Turn("assistant", "".join(pieces)))
+        return not stopped
+
+    def _said(self) -> list[Turn]:
+        if not self.voice.converses:
+            return self.turns[-1:]
+        return [*([Turn("system", self.system)] if self.system else []), *self.turns]
+
+    def _next_settings(self) -> SamplingSettings:
+        """Every answer has a seed of its own, counted on from the one that was given."""
+        seed = self.settings.seed
+        return self.settings if seed is None else replace(self.settings, seed=seed + len(self.turns) // 2)
+
+    def _take(self, number: int, pieces: list[str]) -> bool:
+        """Print what has come; True at the end of the answer."""
+        from engine.runs.speaker import Ended, Piece, Trouble
+
+        ended = False
+        for word in self._speaker.wait(1.0):
+            match word:
+                case Piece(answer=answer, text=text) if answer == number:
+                    pieces.append(text)
+                    sys.stdout.write(sanitize(text, 1_000_000))
+                    sys.stdout.flush()
+                case Ended() if word.answer == number:
+                    self._explain(word)
+                    ended = True
+                case Trouble():
+                    raise error_of("failed", word.text, word.fix)
+        return ended
+
+    def _explain(self, word: Ended) -> None:
+        if word.truncated:
+            say(f"\n({word.truncated:,} tokens at the beginning of the conversation did not fit and were left out)")
+        if word.reason == "length":
+            say(f"\n(cut at {self.settings.max_tokens:,} tokens: --max-tokens)")
+        elif word.reason == "context":
+            say("\n(the model's context is full: /reset)")
+        elif word.reason == "cancelled":
+            say("\n(stopped)")
+
+    def retry(self) -> bool:
+        """Answer the last question again."""
+        while self.turns and self.turns[-1].role == "assistant":
+            self.turns.pop()
+        if not self.turns:
+            raise UsageError("There is no question yet.")
+        return self.answer(self.turns.pop().text)
+
+    def save(self, name: str) -> str:
+        """Append the conversation to a file as training data; returns what to say.
+
+        Raises:
+            UsageError: there is nothing to save, or the format cannot hold it.
+            ForgeError: the file cannot be written.
+        """
+        from engine.files import os_error
+        from engine.text.writers import written
+
+        if not name:
+            raise UsageError("/save needs a file.", fix="Such as: /save data/mine.txt")
+        answered = [turn for turn in self._said() if turn.text.strip()]
+        while answered and answered[-1].role == "user":
+            answered.pop()
+        if not any(turn.role == "assistant" for turn in answered):
+            raise UsageError("There is nothing to save yet.")
+        path = Path(name).expanduser()
+        text = written(Document(tuple(answered)), "jsonl" if path.suffix == ".jsonl" else "qa")
+        if text is None:
+            raise UsageError("Q/A text cannot hold this conversation.", fix="Save it as .jsonl.")
+        try:
+            with path.open("a", encoding="utf-8") as stream:
+                stream.write(text if stream.tell() == 0 or path.suffix == ".jsonl" else f"\n{text}")
+        except OSError as error:
+            raise os_error(error, path) from error
+        return f"Appended {len(answered)} turns to {path}."
+
+
+def _answer_lines(talk: Talk) -> int:
+    """Without a terminal: each line of stdin is a turn of one conversation."""
+    for line in sys.stdin:
+        prompt = line.strip()
+        if prompt.startswith("/"):
+            if not _obey(talk, prompt):
+                break
+        elif prompt and not talk.answer(prompt):
+            return int(ExitCode.INTERRUPTED)
+    return int(ExitCode.DONE)
+
+
+def _converse(talk: Talk) -> int:
+    with contextlib.suppress(ImportError):
+        import readline  # noqa: F401 - line editing and history for input()
+    voice = talk.voice
+    what = voice.model if voice.step is None else f"{voice.model} at step {voice.step:,}"
+    live = " It is being trained: answers come slowly." if voice.live else ""
+    say(f"Talking to {what}.{live} /help shows the commands.")
+    prompt = "> " if is_terminal(sys.stdout) else ""
+    while True:
+        try:
+            line = input(prompt).strip()
+        except (EOFError, KeyboardInterrupt):
+            say("")
+            return int(ExitCode.DONE)
+        try:
+            if line.startswith("/"):
+                if not _obey(talk, line):
+                    return int(ExitCode.DONE)
+            elif line:
+                talk.answer(line)
+        except KeyboardInterrupt:
+            return int(ExitCode.INTERRUPTED)
+
+
+def _obey(talk: Talk, line: str) -> bool:
+    """Carry out a command; False to leave."""
+    name, _, rest = line.partition(" ")
+    try:
+        match name:
+            case "/quit" | "/exit":
+                return False
+            case "/reset":
+                talk.turns.clear()
+                say("(forgotten)")
+            case "/retry":
+                talk.retry()
+            case "/system":
+                talk.system = rest.strip()
+                say("(set)" if talk.system else "(removed)")
+            case "/save":
+                say(talk.save(rest.strip()))
+            case _:
+                say(HELP)
+    except ForgeError as error:
+        say(str(error))
+    return True
