@@ -20,6 +20,7 @@ from textual.screen import Screen
 from textual.scrollbar import ScrollBar
 
 from engine.errors import ForgeError
+from engine.exit_codes import ExitCode
 from engine.files import is_locked
 from engine.project import Project
 from engine.runs.launch import MODEL_LOCK
@@ -472,8 +473,8 @@ def run_app(
         app = ForgeApp(
             project, theme=theme, capabilities=found, settings=load_settings(), start=start, run=run, guard=guard
         )
-        with SignalExit(app.leave):
+        with SignalExit(app.leave) as signals:
             app.run(mouse=found.mouse if mouse is None else mouse)
-    if app.farewell:
+    if app.farewell and signals.code != ExitCode.HANGUP:
         print(app.farewell, file=sys.stderr)
-    return app.return_code or 0
+    return signals.code or app.return_code or 0

@@ -98,8 +98,9 @@ def build_parser(load: Sequence[str] = tuple(COMMANDS)) -> Parser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands", parser_class=Parser)
     for name, (module, summary) in COMMANDS.items():
         command = commands.add_parser(
-            name, help=summary, description=summary[:1].upper() + summary[1:] + ".", allow_abbrev=False
-        )
+            name, help=summary, description=summary[:1].upper() + summary[1:] + ".", allow_abbrev=False,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )  # fmt: skip
         command.set_defaults(command=name)
         if name in load:
             _module(module).add_arguments(command)

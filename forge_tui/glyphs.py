@@ -34,6 +34,8 @@ class Glyphs:
     best: str = "▼"
     about: str = "~"
     plus_minus: str = "±"
+    differs: str = "≠"
+    """Before two values that are not the same."""
     ellipsis: str = "…"
     spark: str = "▁▂▃▄▅▆▇█"
     """From low to high."""
@@ -41,6 +43,18 @@ class Glyphs:
     """plotext's marker for curves."""
     dot: str = "•"
     """Marker of single points in a chart."""
+    trained: str = "█"
+    """Text that is trained in full."""
+    weighted: str = "▒"
+    """Text that counts less."""
+    masked: str = "░"
+    """Text that does not count."""
+    edge: str = "▌"
+    """Beside tool calls and their results."""
+    thumb: str = "┃"
+    """Of a scroll bar that we draw ourselves."""
+    return_: str = "↵"
+    """A line end that matters."""
     border: str = "round"
     """Textual's border of panes and dialogs."""
 
@@ -49,6 +63,7 @@ UNICODE = Glyphs(name="unicode")
 
 ASCII = Glyphs(
     name="ascii", running="*", resting="=", ended="o", good="OK", bad="X", hint="-", cursor=">", separator="-",
-    line="-", bar="#", legend_line="--", legend_dots="oo", up="^", down="v", best="v", plus_minus="+-",
+    line="-", bar="#", legend_line="--", legend_dots="oo", up="^", down="v", best="v", plus_minus="+-", differs="!=",
     ellipsis="...", spark="_.-=*#", marker="*", dot="o", border="ascii",
+    trained="=", weighted="~", masked=".", edge="|", thumb="#", return_=" ",
 )  # fmt: skip

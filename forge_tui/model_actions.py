@@ -53,7 +53,8 @@ class ModelActions:
 
         def answer(new: str | None) -> None:
             if new and new != entry.name:
-                self._start(lambda: rename.rename(project, entry.name, new).name, f"{entry.name} is called {{name}} now.")
+                said = f"{entry.name} is called {{name}} now."
+                self._start(lambda: rename.rename(project, entry.name, new).name, said)
 
         app_of(self._screen).push_screen(
             Ask(

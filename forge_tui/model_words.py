@@ -65,6 +65,10 @@ def since(moment: float | None, now: float) -> str:
 
 def facts(entry: ModelEntry) -> list[tuple[str, str]]:
     """Name and value of everything that is known at a glance, the most important first."""
+    if entry.problem and not entry.loadable:
+        found = [("problem", entry.problem)]
+        found += [("tags", ", ".join(entry.tags))] if entry.tags else []
+        return found + ([("note", entry.note)] if entry.note else [])
     found = [
         ("size", f"{entry.size or '-'}, {entry.parameters:,} parameters"),
         ("validation", "-" if entry.val_bpb is None else f"{entry.val_bpb:.4f} bits per byte"),

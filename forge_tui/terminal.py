@@ -157,6 +157,8 @@ class SignalExit:
         self._leave = leave
         self._attributes: list[Any] | None = None
         self._previous: dict[signal.Signals, Any] = {}
+        self.code: int | None = None
+        """Exit code of the signal that came, whatever else goes wrong on the way out (a dead terminal does)."""
 
     def __enter__(self) -> SignalExit:
         with contextlib.suppress(termios.error, OSError):
@@ -166,7 +168,7 @@ class SignalExit:
         return self
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        code = 128 + number
+        code = self.code = 128 + number
         timer = threading.Timer(GRACE_SECONDS, self._force, args=(code,))
         timer.daemon = True
         timer.start()

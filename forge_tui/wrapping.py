@@ -34,7 +34,7 @@ def _wrap_ascii(line: str, width: int) -> list[str]:
 
 
 def _wrap_wide(line: str, width: int) -> list[str]:
-    rows = []
+    rows: list[str] = []
     start = cells = 0
     space = -1
     for index, character in enumerate(line):

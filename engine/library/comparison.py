@@ -54,6 +54,8 @@ class Side:
     entry: ModelEntry
     run: str
     """Id of that run; empty when there is none."""
+    folder: Path | None
+    """Of that run."""
     train: Curve
     """Training loss, nats per token, over steps."""
     val_bpb: Curve
@@ -137,10 +139,10 @@ def _run_of(project: Project, entry: ModelEntry) -> Run | None:
 
 def _side(entry: ModelEntry, run: Run | None) -> Side:
     if run is None:
-        return Side(entry, "", Curve(), Curve())
+        return Side(entry, "", None, Curve(), Curve())
     digest, reader = open_digest(run.folder)
     reader.close()
-    return Side(entry, run.id, digest.train, digest.val_bpb)
+    return Side(entry, run.id, run.folder, digest.train, digest.val_bpb)
 
 
 def _flat_job(run: Run | None) -> dict[str, str]:

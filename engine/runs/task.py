@@ -102,10 +102,16 @@ def main() -> int:
         result = getattr(importlib.import_module(module), name)(lambda message: say("message", message), **arguments)
         say("result", result)
     except ForgeError as error:
-        text = f"{error.where}: {error.text}" if error.where else error.text
-        text = text.encode("utf-8", "replace").decode()
-        say("error", {"code": error.code, "text": text, "fix": error.fix, "exit_code": int(error.exit_code)})
+        say("error", _fields(error))
+    except Exception as error:  # noqa: BLE001 - whatever it is, the asker must hear of it
+        say("error", _fields(ForgeError(f"{type(error).__name__}: {str(error)[:400] or 'no message'}.")))
     os._exit(0)  # library threads must not keep us
+
+
+def _fields(error: ForgeError) -> dict[str, Any]:
+    text = f"{error.where}: {error.text}" if error.where else error.text
+    text = text.encode("utf-8", "replace").decode()
+    return {"code": error.code, "text": text, "fix": error.fix, "exit_code": int(error.exit_code)}
 
 
 def _leave_with_asker() -> None:

@@ -12,7 +12,7 @@ from engine.text.findings.characters import BIDI, CONTROLS, INVISIBLE
 
 _REMOVED = re.compile(f"[\0{CONTROLS}{BIDI}{INVISIBLE}]")
 _TO_SPACE = str.maketrans({"\u2028": " ", "\u2029": " ", "\x0b": " ", "\x85": " "})
-_TAG = re.compile(r"(<tool_(call|result)>)(.*?)(</tool_\2>)", re.DOTALL)
+_TAG = re.compile(r"(<tool_(call|result)>)((?:(?!</?tool_).)*?)(</tool_\2>)", re.DOTALL)
 _TRAILING_COMMA = re.compile(r",(\s*[}\]])")
 _SMART = str.maketrans({"“": '"', "”": '"', "„": '"', "‘": "'", "’": "'"})
 _LONGEST = 20_000

@@ -62,6 +62,7 @@ class Outline:
         self._boundaries: dict[int, int] = {}
         self._parsed: OrderedDict[int, Piece] = OrderedDict()
         self._lines_before = array("Q", [0])
+        self._lines_known: dict[int, int] = {}
         self._quotes_before = bytearray(1)
         self._documents_before: list[int] = [0]
 
@@ -255,8 +256,10 @@ class Outline:
         nominal = offset // PIECE
         if nominal >= len(self._lines_before):
             return None
-        data = self._read(nominal * PIECE, offset - nominal * PIECE)
-        return self._lines_before[nominal] + _line_ends(data)
+        if offset not in self._lines_known:
+            data = self._read(nominal * PIECE, offset - nominal * PIECE)
+            self._lines_known[offset] = self._lines_before[nominal] + _line_ends(data)
+        return self._lines_known[offset]
 
     def document_number(self, piece: Piece, entry: Entry) -> int | None:
         """Which document of the file this is, counted from 1; None while it is not known."""

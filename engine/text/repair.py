@@ -161,12 +161,12 @@ class _Repair:
 
     def _tools(self, text: str, first_line: int) -> str:
         if is_old_dialect(text):
-            better = from_old_dialect(text)
-            if better != text:
-                before, after = text.count("<|tool_"), better.count("<|tool_")
-                line = first_line + text[: text.index("<|tool_")].count("\n")
-                self._note("old_tools", line, "<|tool_call|>", "<tool_call>", max(before - after, 1))
-                text = better
+            before = text
+
+            def note(offset: int, old: str, new: str) -> None:
+                self._note("old_tools", first_line + before.count("\n", 0, offset), old, new)
+
+            text = from_old_dialect(text, note)
         if "<tool_" in text:
             text = mended_tools(text, lambda at, old, new: self._note("tool_json", first_line + at, old, new))
         return text

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from engine.text.readers.header import docstring_lines
-from engine.text.readers.prose import HEADING
+from engine.text.readers.prose import HEADING, SEPARATOR
 from engine.text.readers.speakers import ROLES
 from engine.text.source import TextSource, open_regular, open_text
 
@@ -120,6 +120,8 @@ def sniff_text(text: str, *, extension: str = "", header: int = 0) -> Sniff:
     if by_table:
         return by_table
     lines = text.count("\n") + 1
+    if f"\n{SEPARATOR}\n" in text and not by_marker:
+        return Sniff("text-whole", "likely", "<|endoftext|> lines divide it into documents")
     if extension == "markdown":
         return Sniff("markdown", "certain", "the name ends in .md")
     if by_marker:
@@ -231,8 +233,6 @@ def _table_kind(first: str, text: str) -> Sniff | None:
 
 
 def _prose_kind(text: str, lines: int) -> Sniff:
-    if "\n<|endoftext|>\n" in text:
-        return Sniff("text-whole", "likely", "<|endoftext|> lines divide it into documents")
     headings = _headings(text)
     if headings >= 3:
         return Sniff("text-headings", "likely", f"{headings:,} chapter headings after blank lines")

@@ -65,7 +65,7 @@ def _speakers(target: str) -> Callable[[Document], str | None]:
     words = _WORDS[target]
 
     def write(document: Document) -> str | None:
-        if document.is_prose:
+        if any(turn.role == "text" for turn in document.turns):
             return None
         pieces: list[str] = []
         for turn in _joined(document.turns):

@@ -15,8 +15,17 @@ from forge_tui.printing import say
 from forge_tui.run_lines import lines_for
 
 
+EPILOG = """\
+Ends when the run ends, with the run's own exit code. Ctrl-C only stops looking (exit code 130): the run goes on.
+
+  forge-tui attach
+  forge-tui attach sacrifice --json
+"""
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `attach`."""
+    parser.epilog = EPILOG
     parser.add_argument(
         "run", metavar="RUN", nargs="?", help="id, its beginning, or a model (default: the live or newest)"
     )

@@ -15,7 +15,7 @@ from engine.model.sampling import SamplingSettings
 from engine.text.conversation import Document, Turn
 from engine.text.sanitize import sanitize
 from forge_tui.commands.here import current_project, existing_model
-from forge_tui.printing import is_terminal, say
+from forge_tui.printing import is_terminal, put, say
 
 if TYPE_CHECKING:
     from engine.library.voices import Voice
@@ -31,8 +31,23 @@ HELP = """\
 /quit           leave (also Ctrl-D); Ctrl-C stops an answer, and leaves when there is none"""
 
 
+EPILOG = """\
+Without a terminal every line of stdin is a turn of one conversation, and the answers go to stdout. While a run trains
+the model, its newest checkpoint answers and leaves the cores to the training.
+
+In the conversation: /reset forgets it, /retry answers again, /system TEXT sets what the model is told before
+everything, /save FILE appends the conversation to FILE as training data, /quit leaves. Ctrl-C stops an answer, and
+leaves when there is none.
+
+  forge-tui chat sacrifice
+  forge-tui chat sacrifice --prompt "What is Python?" --temperature 0
+  forge-tui chat sacrifice --checkpoint best
+"""
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `chat`."""
+    parser.epilog = EPILOG
     parser.add_argument("name", metavar="NAME", help="the model")
     parser.add_argument("--prompt", metavar="TEXT", help="answer this, and leave")
     parser.add_argument("--system", metavar="TEXT", default="", help="what the model is told before everything")
@@ -85,6 +100,7 @@ class Talk:
         self.settings = settings
         self.turns: list[Turn] = []
         self.system = system
+        self._saved: list[Turn] = []
         self._speaker: Speaker = Speaker(voice.folder, considerate=voice.live)
 
     def close(self) -> None:
@@ -100,18 +116,18 @@ class Talk:
         self.turns.append(Turn("user" if self.voice.converses else "text", prompt))
         number = self._speaker.ask(self._said(), self._next_settings(), continues=not self.voice.converses)
         pieces: list[str] = []
+        ended: Ended | None = None
         stopped = False
-        while True:
+        while ended is None:
             try:
-                if self._take(number, pieces):
-                    break
+                ended = self._take(number, pieces)
             except KeyboardInterrupt:
                 if stopped:
                     raise
                 stopped = True
                 self._speaker.stop()
-        sys.stdout.write("\n")
-        sys.stdout.flush()
+        put()
+        self._explain(ended)
         if self.voice.converses:
             self.turns.append(Turn("assistant", "".join(pieces)))
         return not stopped
@@ -126,11 +142,11 @@ class Talk:
         seed = self.settings.seed
         return self.settings if seed is None else replace(self.settings, seed=seed + len(self.turns) // 2)
 
-    def _take(self, number: int, pieces: list[str]) -> bool:
-        """Print what has come; True at the end of the answer."""
+    def _take(self, number: int, pieces: list[str]) -> Ended | None:
+        """Print what has come; returns the end of the answer once it is there."""
         from engine.runs.speaker import Ended, Piece, Trouble
 
-        ended = False
+        ended = None
         for word in self._speaker.wait(1.0):
             match word:
                 case Piece(answer=answer, text=text) if answer == number:
@@ -138,21 +154,20 @@ class Talk:
                     sys.stdout.write(sanitize(text, 1_000_000))
                     sys.stdout.flush()
                 case Ended() if word.answer == number:
-                    self._explain(word)
-                    ended = True
+                    ended = word
                 case Trouble():
                     raise error_of("failed", word.text, word.fix)
         return ended
 
-    def _explain(self, word: Ended) -> None:
-        if word.truncated:
-            say(f"\n({word.truncated:,} tokens at the beginning of the conversation did not fit and were left out)")
-        if word.reason == "length":
-            say(f"\n(cut at {self.settings.max_tokens:,} tokens: --max-tokens)")
-        elif word.reason == "context":
-            say("\n(the model's context is full: /reset)")
-        elif word.reason == "cancelled":
-            say("\n(stopped)")
+    def _explain(self, ended: Ended) -> None:
+        if ended.truncated:
+            say(f"({ended.truncated:,} tokens at the beginning of the conversation did not fit and were left out)")
+        if ended.reason == "length":
+            say(f"(cut at {self.settings.max_tokens:,} tokens: --max-tokens)")
+        elif ended.reason == "context":
+            say("(the model's context is full: /reset)")
+        elif ended.reason == "cancelled":
+            say("(stopped)")
 
     def retry(self) -> bool:
         """Answer the last question again."""
@@ -177,18 +192,30 @@ class Talk:
         answered = [turn for turn in self._said() if turn.text.strip()]
         while answered and answered[-1].role == "user":
             answered.pop()
-        if not any(turn.role == "assistant" for turn in answered):
-            raise UsageError("There is nothing to save yet.")
+        if not any(turn.role == "assistant" for turn in answered) or answered == self._saved:
+            raise UsageError("There is nothing new to save.")
         path = Path(name).expanduser()
         text = written(Document(tuple(answered)), "jsonl" if path.suffix == ".jsonl" else "qa")
         if text is None:
             raise UsageError("Q/A text cannot hold this conversation.", fix="Save it as .jsonl.")
         try:
-            with path.open("a", encoding="utf-8") as stream:
-                stream.write(text if stream.tell() == 0 or path.suffix == ".jsonl" else f"\n{text}")
+            _append(path, text)
         except OSError as error:
             raise os_error(error, path) from error
+        self._saved = answered
         return f"Appended {len(answered)} turns to {path}."
+
+
+def _append(path: Path, text: str) -> None:
+    """Add to a text file, on a line of its own (after an empty one, but for JSON lines)."""
+    with path.open("a+b") as stream:
+        size = stream.seek(0, 2)
+        stream.seek(max(0, size - 2))
+        end = stream.read()
+        gap = "\n" if end and not end.endswith(b"\n") else ""
+        if path.suffix != ".jsonl" and end and end != b"\n\n":
+            gap += "\n"
+        stream.write((gap + text).encode())
 
 
 def _answer_lines(talk: Talk) -> int:

@@ -22,9 +22,38 @@ PATIENCE_SECONDS = 2.0
 RUN_HELP = "id, its beginning, or a model (default: the one that is running)"
 
 
+EPILOGS = {
+    "stop": """\
+The step is finished and saved; the command that started the run continues it. Waits until the run is gone.
+
+  forge-tui stop
+  forge-tui stop sacrifice --now
+""",
+    "pause": """\
+The cores are free while it rests; its memory stays in use.
+
+  forge-tui pause
+""",
+    "resume": "  forge-tui resume\n",
+    "save": "  forge-tui save\n",
+    "set": """\
+The schedule goes on from the new rate; a resumed run keeps it.
+
+  forge-tui set sacrifice learning_rate 0.0005
+""",
+    "sample": """\
+Prints the answer of the weights as they are now.
+
+  forge-tui sample sacrifice "What is Python?"
+""",
+}
+"""What --help adds for each verb."""
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of one of the verbs."""
     verb = parser.get_default("command")
+    parser.epilog = EPILOGS[verb]
     if verb in ("set", "sample"):
         parser.add_argument("run", metavar="RUN", help="id, its beginning, or a model")
     else:

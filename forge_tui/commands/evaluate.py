@@ -10,8 +10,18 @@ from forge_tui.commands.here import current_project, existing_model
 from forge_tui.printing import put, put_facts, say
 
 
+EPILOG = """\
+Prints bits per UTF-8 byte of text, which can be compared between models with different tokenizers; lower is better.
+Without --data it scores what was held out when the model was trained.
+
+  forge-tui eval sacrifice
+  forge-tui eval sacrifice --data data/simple_qa.txt --json
+"""
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `eval`."""
+    parser.epilog = EPILOG
     parser.add_argument("name", metavar="NAME", help="the model")
     parser.add_argument(
         "--data", metavar="FILE", nargs="+", action="extend",

@@ -15,8 +15,19 @@ from forge_tui.printing import put, say
 KINDS = ("f32", "f16", "bf16", "q8_0")
 
 
+EPILOG = """\
+GGUF files are opened again and compared with the model before they count. The model's folder is a Hugging Face model
+as it is; --hf copies it without its runs.
+
+  forge-tui export sacrifice --gguf q8_0
+  ollama create sacrifice -f models/sacrifice/Modelfile
+  forge-tui export sacrifice --hf ~/sacrifice
+"""
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `export`."""
+    parser.epilog = EPILOG
     parser.add_argument("name", metavar="NAME", help="the model")
     form = parser.add_mutually_exclusive_group(required=True)
     form.add_argument(

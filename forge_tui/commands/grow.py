@@ -14,8 +14,18 @@ from forge_tui.commands.verbs import add_data_options, add_run_options, job_of, 
 from forge_tui.printing import say
 
 
+EPILOG = """\
+The grown model answers exactly as before; then it trains on with the room it has gained. Nothing may shrink: each size
+grows to every larger one.
+
+  forge-tui grow sacrifice small
+  forge-tui grow sacrifice small --as larger --data data/mine.txt --epochs 10
+"""
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `grow`."""
+    parser.epilog = EPILOG
     parser.add_argument("name", metavar="NAME", help="the model")
     parser.add_argument("size", metavar="SIZE", help=f"what it becomes: {', '.join(SIZES)}")
     parser.add_argument("--as", dest="new_name", metavar="NEW", help="grow a copy of this name; the model itself stays")

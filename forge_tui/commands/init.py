@@ -9,8 +9,16 @@ from engine.exit_codes import ExitCode
 from forge_tui.printing import put, say
 
 
+EPILOG = """\
+Writes forge.toml, the starter data and models/README.md. What is there already stays as it is. Prints what it wrote.
+
+  forge-tui init my-project
+"""
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `init`."""
+    parser.epilog = EPILOG
     parser.add_argument("folder", metavar="DIR", nargs="?", default=".", help="made when it is missing (default: here)")
 
 

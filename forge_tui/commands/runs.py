@@ -13,8 +13,17 @@ from forge_tui.commands.here import current_project
 from forge_tui.printing import put, put_table, say
 
 
+EPILOG = """\
+States: preparing, training, paused, stopping, stopped, finished, failed, and interrupted: its host was killed or the
+machine restarted. All but finished runs go on when the command that started them is run again.
+
+  forge-tui runs --json
+"""
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `runs`."""
+    parser.epilog = EPILOG
     parser.add_argument("--json", action="store_true", help="print a JSON list")
 
 

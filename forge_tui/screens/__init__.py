@@ -32,6 +32,7 @@ class Entry:
 
 SCREENS: tuple[Entry, ...] = (
     Entry("train", "3", "Train", "TrainScreen"),
+    Entry("manager", "4", "Manager", "ManagerScreen"),
     Entry("runs", "6", "Runs", "RunsScreen"),
 )
 """In the order of the number keys."""

@@ -66,7 +66,7 @@ class CheckpointList(ForgeModal[str]):
         self._found = {entry.id: entry for entry in found}
         pick = self.query_one(PickList)
         pick.show([Row(entry.id, partial(self._line, entry), entry.id) for entry in found])
-        head = f"{'step':>9}  {'val bpb':>7}  {'size':>7}  {'saved':<12}  {'run':<20}  "
+        head = f"{'step':>9}  {'val bpb':>7}  {'size':>7}  {'saved':<12}  {'':<12}  run"
         self.query_one("#checkpoint-heading", Plain).show(plain(f"  {head}" if found else "", palette.quiet))
         if not found:
             where = "Its runs left no checkpoints: a run keeps the newest ones and the best."
@@ -78,16 +78,19 @@ class CheckpointList(ForgeModal[str]):
         words = model_words.checkpoint_words(entry)
         if entry.problem:
             mark = plain(f"{glyphs.bad} {words}", palette.error)
+        elif entry.best:
+            mark = plain(f"{glyphs.good} {words}", palette.good)
         else:
-            mark = plain(f"{glyphs.good} {words}" if entry.best else words, palette.good if entry.best else palette.quiet)
+            mark = plain(words, palette.quiet)
         saved = model_words.since(entry.saved, model_words.clock())
+        mark.append(" " * max(0, 12 - mark.cell_len))
         return join(
             plain(f"{entry.step:>9,}", palette.strong),
             plain(f"{figures.loss(entry.val_bpb):>7}", palette.text),
             plain(f"{figures.size(entry.bytes):>7}", palette.text),
             plain(f"{saved:<12}", palette.quiet),
-            plain(f"{one_line(entry.run, 20):<20}", palette.quiet),
             mark,
+            plain(one_line(entry.run, 24), palette.quiet),
             gap="  ",
         )
 

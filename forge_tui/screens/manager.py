@@ -23,7 +23,7 @@ from forge_tui.keys import bindings
 from forge_tui.model_actions import ModelActions
 from forge_tui.run_view import Changes
 from forge_tui.screens.base import ForgeScreen
-from forge_tui.screens.model_rows import heading, model_line
+from forge_tui.screens.model_rows import heading, model_line, name_width
 from forge_tui.text import join, plain
 from forge_tui.widgets.fact_list import Fact, FactList
 from forge_tui.widgets.filter_bar import FilterBar
@@ -50,6 +50,7 @@ class ManagerScreen(ForgeScreen):
         self._order = 0
         self._shown: tuple[object, ...] = ()
         self._verified: dict[str, list[Finding]] = {}
+        self._name_width = 0
         self._verifying = ""
         """Name of the model that is being checked."""
         self._percent = 0
@@ -136,8 +137,8 @@ class ManagerScreen(ForgeScreen):
             else "No project here. Press 3 to make one."
         )
         pick = self.query_one("#manager-list", PickList)
-        width = max(0, pick.size.width - 2)
-        self.query_one("#manager-heading", Plain).show(join("", Text("  "), heading(width, app.palette), gap=""))
+        self._name_width = name_width(branches, indent=order == "family")
+        self._head()
         pick.show([Row(name, partial(self._line, branch), _search(branch)) for name, branch in self._branches.items()])
         if self._mark in self._branches:
             pick.mark(self._mark)
@@ -146,9 +147,18 @@ class ManagerScreen(ForgeScreen):
         self._show_facts()
         self.refresh_bindings()
 
+    def _head(self) -> None:
+        width = max(0, self.query_one("#manager-list", PickList).size.width - 2)
+        line = heading(width, self._name_width, app_of(self).palette)
+        self.query_one("#manager-heading", Plain).show(join(Text("  "), line, gap=""))
+
+    def on_resize(self) -> None:
+        """The columns depend on the width."""
+        self.call_after_refresh(self._head)
+
     def _line(self, branch: Branch, width: int) -> Text:
-        app = app_of(self)
-        return model_line(branch, width, app.palette, app.glyphs, indent=ORDERS[self._order] == "family")
+        app, family = app_of(self), ORDERS[self._order] == "family"
+        return model_line(branch, width, self._name_width, app.palette, app.glyphs, indent=family)
 
     def _title(self) -> None:
         count = len(self._branches)

@@ -13,7 +13,7 @@ from engine.library.lineage import Branch
 from forge_tui.access import app_of
 from forge_tui.keys import bindings
 from forge_tui.screens.modal import ForgeModal
-from forge_tui.screens.model_rows import model_line
+from forge_tui.screens.model_rows import model_line, name_width
 from forge_tui.widgets.pick_list import PickList, Row
 
 
@@ -39,7 +39,8 @@ class ModelChoice(ForgeModal[str]):
 
     def _line(self, entry: ModelEntry, width: int) -> Text:
         app = app_of(self)
-        return model_line(Branch(entry, 0, ()), width, app.palette, app.glyphs)
+        branches = [Branch(other, 0, ()) for other in self._entries]
+        return model_line(Branch(entry, 0, ()), width, name_width(branches), app.palette, app.glyphs)
 
     def action_accept(self) -> None:
         """Answer the marked one."""

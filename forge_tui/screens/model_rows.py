@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from rich.text import Text
 
 from engine.library.lineage import Branch
@@ -11,45 +13,62 @@ from forge_tui.palette import Palette
 from forge_tui.phase import phase_text
 from forge_tui.text import one_line, plain
 
-COLUMNS = (("size", 14), ("val bpb", 7), ("trained", 14), ("data", 22), ("tags", 18))
+COLUMNS = (("size", 13), ("val bpb", 7), ("trained", 13), ("data", 18), ("tags", 18))
 """Names and widths of what stands right of the name; what does not fit is left out from the end."""
-NAME = 18
-"""Cells of the name at least; what the columns leave goes to it, up to `WIDEST`."""
-WIDEST = 34
+NARROWEST, WIDEST = 12, 34
+"""Cells of the name."""
 _RIGHT = ("val bpb",)
 
 
-def columns(width: int) -> tuple[int, list[tuple[str, int]]]:
-    """Cells of the name, and the columns that fit beside it."""
-    room = width - NAME
+def name_width(branches: Iterable[Branch], *, indent: bool = True) -> int:
+    """Cells that the longest name needs."""
+    longest = max((len(branch.entry.name) + 2 * branch.depth * indent for branch in branches), default=0)
+    return min(WIDEST, max(NARROWEST, longest))
+
+
+def columns(width: int, name: int) -> list[tuple[str, int]]:
+    """The columns that fit beside a name of `name` cells."""
+    room = width - name
     shown: list[tuple[str, int]] = []
-    for name, cells in COLUMNS:
-        if room < cells + 1:
+    for label, cells in COLUMNS:
+        if room < cells + 2:
             break
-        shown.append((name, cells))
-        room -= cells + 1
-    return min(WIDEST, NAME + max(0, room)), shown
+        shown.append((label, cells))
+        room -= cells + 2
+    return shown
 
 
-def heading(width: int, palette: Palette) -> Text:
+def heading(width: int, name: int, palette: Palette) -> Text:
     """Names of the columns."""
-    return _row(plain("name", palette.quiet), {name: plain(name, palette.quiet) for name, _ in COLUMNS}, width)
+    words = {label: plain(label, palette.quiet) for label, _ in COLUMNS}
+    return _row(plain("name", palette.quiet), words, width, name)
 
 
-def model_line(branch: Branch, width: int, palette: Palette, glyphs: Glyphs, *, indent: bool = True) -> Text:
-    """A model in its columns, below the one that it came from."""
+def model_line(
+    branch: Branch, width: int, name: int, palette: Palette, glyphs: Glyphs, *, indent: bool = True
+) -> Text:  # fmt: skip
+    """A model in its columns, below the one that it came from.
+
+    Args:
+        branch: The model and its place in the tree.
+        width: Cells of the line.
+        name: Cells of the name, from `name_width`.
+        palette: Styles.
+        glyphs: Characters.
+        indent: Whether the lines of the tree are drawn.
+    """
     entry = branch.entry
     lines = model_words.TREE_ASCII if glyphs.name == "ascii" else model_words.TREE_UNICODE
-    name = Text(model_words.indented(branch, lines) if indent else "", style=palette.rule, end="")
-    name.append_text(plain(one_line(entry.name, 64), palette.strong if entry.loadable else palette.quiet))
+    label = Text(model_words.indented(branch, lines) if indent else "", style=palette.rule, end="")
+    label.append_text(plain(one_line(entry.name, 64), palette.strong if entry.loadable else palette.quiet))
     cells = {
         "size": plain(model_words.size_words(entry), palette.text),
         "val bpb": plain(figures.loss(entry.val_bpb), palette.text),
         "trained": _state(branch, palette, glyphs),
-        "data": plain(one_line(model_words.data_words(entry), 22), palette.quiet),
+        "data": plain(one_line(model_words.data_words(entry), 18), palette.quiet),
         "tags": plain(one_line(" ".join(entry.tags), 18), palette.accent),
     }
-    return _row(name, cells, width)
+    return _row(label, cells, width, name)
 
 
 def _state(branch: Branch, palette: Palette, glyphs: Glyphs) -> Text:
@@ -63,14 +82,16 @@ def _state(branch: Branch, palette: Palette, glyphs: Glyphs) -> Text:
     return plain(model_words.since(entry.trained, model_words.clock()), palette.quiet)
 
 
-def _row(name: Text, cells: dict[str, Text], width: int) -> Text:
-    wide, shown = columns(width)
+def _row(label: Text, cells: dict[str, Text], width: int, name: int) -> Text:
     line = Text(end="", no_wrap=True)
-    for label, cell, room in [("name", name, wide), *((label, cells[label], room) for label, room in shown)]:
+    shown = [("name", label, name), *((column, cells[column], room) for column, room in columns(width, name))]
+    for column, cell, room in shown:
         cell.truncate(room, overflow="ellipsis")
         cell.end = ""
         pad = " " * (room - cell.cell_len)
-        line.append(pad if label in _RIGHT else "")
+        line.append("  " if line else "")
+        line.append(pad if column in _RIGHT else "")
         line.append_text(cell)
-        line.append(" " if label in _RIGHT else f"{pad} ")
+        line.append("" if column in _RIGHT else pad)
+    line.rstrip()
     return line

@@ -22,48 +22,61 @@ def assert_harmless(app: ForgeApp) -> None:
     assert not found, found
 
 
-@pytest.mark.parametrize("name", HOSTILE)
-async def test_hostile_run_on_every_screen(project: Project, make_app: MakeApp, settle: Settle, name: str) -> None:
-    evil = HOSTILE[name]
+def journal_safe(text: str) -> str:
+    """What can be in a journal at all: JSON holds no lone surrogates."""
+    return text.encode("utf-8", "replace").decode()
+
+
+@pytest.fixture
+def infested(project: Project) -> FakeRun:
+    """A run in which everything is hostile, among others of the kind."""
+    for index, evil in enumerate(map(journal_safe, HOSTILE.values())):
+        other = FakeRun(project, model=f"m{index}", name=f"20251101-0000{index:02d}-aaaa")
+        other.set(size=evil, text=evil, fix=evil, data=(evil,), model=evil, phase="failed", code="error")
     run = FakeRun(project).plan().hold()
     run.train(600)
-    run.set(size=evil, text=evil, fix=evil, data=(evil,), model=evil)
-    safe = evil.encode("utf-8", "replace").decode()
-    run.emit(
-        Log(text=safe), Sample(step=600, prompt=safe, text=safe),
-        Advice(code="plateau", severity="warning", text=safe, fix=safe),
-        Control(command="save", by=safe, accepted=False, text=safe),
-    )  # fmt: skip
+    for evil in map(journal_safe, HOSTILE.values()):
+        run.emit(
+            Log(text=evil), Sample(step=600, prompt=evil, text=evil), Sample(step=601, prompt="same", text=evil),
+            Advice(code="plateau", severity="warning", text=evil, fix=evil),
+            Control(command="save", by=evil, accepted=False, text=evil),
+        )  # fmt: skip
+    return run
+
+
+async def test_hostile_runs_on_every_screen(
+    infested: FakeRun, project: Project, make_app: MakeApp, settle: Settle
+) -> None:
     app = make_app(project)
     async with app.run_test(size=(120, 40), notifications=True) as pilot:
         await settle(pilot)
         assert_harmless(app)
-        for keys in (["v"], ["F"], ["escape", "o"], ["escape", "6"], ["question_mark"], ["escape", "slash", "x"],
-                     ["escape", "3", "t"], ["escape", "S"], ["escape", "d"]):  # fmt: skip
+        for keys in (["g"], ["L"], ["v"], ["F"], ["escape", "o"], ["escape", "slash", "x", "enter"],
+                     ["escape", "t"], ["escape", "S"], ["escape", "6"], *[["j"]] * len(HOSTILE), ["D"],
+                     ["escape", "o"], ["question_mark"], ["escape", "enter"], ["d"]):  # fmt: skip
             await pilot.press(*keys)
             await settle(pilot)
             assert_harmless(app)
         assert app.is_running
 
 
-@pytest.mark.parametrize("name", HOSTILE)
-async def test_hostile_words_in_dialogs_toasts_and_errors(
-    project: Project, make_app: MakeApp, settle: Settle, name: str
-) -> None:
-    evil = HOSTILE[name]
+async def test_hostile_words_in_dialogs_toasts_and_errors(project: Project, make_app: MakeApp, settle: Settle) -> None:
     app = make_app(project)
     async with app.run_test(size=(80, 24), notifications=True) as pilot:
         await settle(pilot)
-        app.notify(evil, title=evil)
-        app.show_error(UsageError(evil, fix=evil, file=evil, line=3))
-        app.unexpected(ValueError(evil))
-        app.push_screen(Confirm(evil, detail=evil, yes=evil[:20]))
-        await settle(pilot)
-        assert_harmless(app)
-        await pilot.press("escape")
-        app.push_screen(Ask(evil, detail=evil, value=evil, example=evil))
-        await settle(pilot)
-        assert_harmless(app)
+        for evil in HOSTILE.values():
+            app.clear_notifications()
+            app.notify(evil, title=evil)
+            app.show_error(UsageError(evil, fix=evil, file=evil, line=3))
+            app.unexpected(ValueError(evil))
+            app.push_screen(Confirm(evil, detail=evil, yes=evil[:20]))
+            await pilot.pause()
+            assert_harmless(app)
+            await pilot.press("escape")
+            app.push_screen(Ask(evil, detail=evil, value=evil, example=evil))
+            await pilot.pause()
+            assert_harmless(app)
+            await pilot.press("escape")
         assert app.is_running
 
 

@@ -10,8 +10,8 @@ from engine.text.source import Block
 
 _LITERALS = ("opyright", "OPYRIGHT", "ights reserved", "IGHTS RESERVED", "ISBN", "©")
 _NOTICE = re.compile(
-    r"(?:copyright|©)[ \t]*(?:\(c\)|©)?[ \t]*(?:by[ \t]+)?\d{4}|©[ \t]*\w.{0,40}\d{4}"
-    r"|\(c\)[ \t]*(?:copyright)?[ \t]*\d{4}|all rights reserved|\bISBN(?:-1[03])?:?[ \t]*[\d\-]{10,}",
+    r"(?:copyright|©)[ \t]{0,4}(?:\(c\)|©)?[ \t]{0,4}(?:by[ \t]{1,4})?\d{4}|©[ \t]{0,4}\w.{0,40}\d{4}"
+    r"|\(c\)[ \t]{0,4}(?:copyright)?[ \t]{0,4}\d{4}|all rights reserved|\bISBN(?:-1[03])?:?[ \t]{0,4}[\d\-]{10,20}",
     re.IGNORECASE,
 )
 

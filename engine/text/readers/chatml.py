@@ -15,8 +15,10 @@ from engine.text.readers.record import SPEAKERS
 from engine.text.readers.speakers import TURN_LIMIT
 from engine.text.source import TextSource
 
-START, END, CLOSE = "<|im_start|>", "<|im_end|>", "<|endoftext|>"
-_OPENING = re.compile(r"[ \t]*<\|im_start\|>[ \t]*([A-Za-z_]+)[ \t]*")
+CLOSE = "<|endoftext|>"
+_TOKEN = re.compile(
+    r"(?:(?<=\|>)|^)[ \t]{0,8}<\|im_start\|>[ \t]*(?P<speaker>[A-Za-z_]+)[ \t]*|(?P<end><\|im_end\|>)|<\|endoftext\|>"
+)
 
 
 def read_chatml(source: TextSource, report: Listener) -> Iterator[Document]:
@@ -42,25 +44,47 @@ class _ChatmlReader:
             number = block.first_line - 1
             for line in block.lines:
                 number += 1
-                rest: str | None = line
-                while rest is not None:
-                    opening = _OPENING.match(rest) if START in rest else None
-                    if opening is not None:
-                        yield from self._open(opening[1].lower(), number)
-                        rest = rest[opening.end() :] or None
-                    elif self._speaker:
-                        rest = self._speak(rest, number)
-                    else:
-                        if CLOSE in rest:
-                            yield from self._finish()
-                            rest = rest.replace(CLOSE, "")
-                        self._after_blank = self._after_blank or not line.strip()
-                        self._leave_out(rest, number)
-                        rest = None
+                if "<|" in line:
+                    yield from self._line_with_tokens(line, number)
+                elif self._speaker:
+                    self._speak(line, number)
+                else:
+                    self._after_blank = self._after_blank or not line.strip()
+                    self._leave_out(line, number)
         if self._speaker:
             self._close(self._source.lines)
         yield from self._finish()
         self._flush_outside()
+
+    def _line_with_tokens(self, line: str, number: int) -> Iterator[Document]:
+        position = 0
+        for token in _TOKEN.finditer(line):
+            before = line[position : token.start()]
+            inside = bool(self._speaker)
+            if inside and token[0] == CLOSE:
+                continue  # text, unless a message has ended
+            if inside and not token["end"] and before.strip():
+                continue  # a message opens at the start of a line or after the end of another
+            self._text(before, number, ends=bool(token["end"]))
+            position = token.end()
+            if token["end"]:
+                if inside:
+                    self._close(number)
+            elif token["speaker"] is not None:
+                yield from self._open(token["speaker"].lower(), number)
+            else:
+                yield from self._finish()
+        rest = line[position:]
+        if self._speaker and (rest or not position):
+            self._speak(rest, number)
+        elif not self._speaker:
+            self._leave_out(rest, number)
+
+    def _text(self, text: str, number: int, *, ends: bool) -> None:
+        if self._speaker and (text or ends):
+            self._speak(text, number)
+        elif not self._speaker:
+            self._leave_out(text, number)
 
     def _open(self, speaker: str, number: int) -> Iterator[Document]:
         """A message begins; it may be the first of a new document."""
@@ -74,17 +98,13 @@ class _ChatmlReader:
             yield from self._finish()
         self._speaker, self._first_line, self._lines, self._size, self._after_blank = speaker, number, [], 0, False
 
-    def _speak(self, line: str, number: int) -> str | None:
-        """A line of the open message; what follows the message's end on it, if anything."""
-        text, end, rest = line.partition(END)
+    def _speak(self, text: str, number: int) -> None:
+        """Some text of the open message."""
         if self._size > TURN_LIMIT:
             self._leave_out(text, number)
         else:
             self._lines.append(text)
             self._size += len(text) + 1
-        if end:
-            self._close(number)
-        return rest or None
 
     def _close(self, last_line: int) -> None:
         speaker, first_line, self._speaker = self._speaker, self._first_line, ""

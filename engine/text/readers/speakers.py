@@ -193,7 +193,7 @@ class _SpeakerReader:
         lines, role = self._open, self._role
         if role is None:
             return
-        if len(lines) - end > 1:
+        if end < len(lines) and (lines[-1] or len(lines) - end > 1):
             comments = sum([bool(line.strip()) for line in lines[end:]])
             if comments:
                 self._comment_line = self._comment_line or self._first_line + end

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable, Iterator
 
 from engine.text.conversation import Role, Turn
 
-RESULT = re.compile(r"(?:(?<=\n)|(?<=\A)|(?<=</tool_call>))[ \t]*(<tool_result>.*?</tool_result>)", re.DOTALL)
-"""A tool's answer: at the start of a line, or right after a call."""
+_RESULT, _RESULT_END, _CALL_END = "<tool_result>", "</tool_result>", "</tool_call>"
 
-_OLD_CALL = re.compile(r"<\|tool_call\|>\s*([A-Za-z_][\w.]*)\s*\((.*?)\)\s*<\|tool_end\|>", re.DOTALL)
-_OLD_RESULT = re.compile(r"<\|tool_result\|>(.*?)<\|tool_result_end\|>", re.DOTALL)
+_OLD = re.compile(
+    r"<\|tool_call\|>\s*(?P<tool>[A-Za-z_][\w.]*)\s*\((?P<arguments>(?:(?!<\|tool_).)*?)\)\s*<\|tool_end\|>"
+    r"|<\|tool_result\|>(?P<result>(?:(?!<\|tool_).)*?)<\|tool_result_end\|>",
+    re.DOTALL,
+)
 _ARGUMENT = re.compile(
     r"""\s*(?:([A-Za-z_]\w*)\s*=\s*)?("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[^,"']+?)\s*(?:,|\Z)""", re.DOTALL
 )
@@ -38,36 +41,33 @@ def is_old_dialect(text: str) -> bool:
     return "<|tool_call|>" in text or "<|tool_result|>" in text
 
 
-def from_old_dialect(text: str) -> str:
+def from_old_dialect(text: str, note: Callable[[int, str, str], None] | None = None) -> str:
     """`text` with every complete old tag pair written as JSON tags; anything else stays as it is.
 
     `<|tool_call|>read_file("a.txt")<|tool_end|>` becomes
     `<tool_call>{"tool": "read_file", "params": {"path": "a.txt"}}</tool_call>`.
+
+    Args:
+        text: What an assistant says.
+        note: Told of every change: offset in `text`, the old tags, the new ones.
     """
     last_tool = ""
 
-    def call(match: re.Match[str]) -> str:
+    def rewritten(match: re.Match[str]) -> str:
         nonlocal last_tool
-        last_tool = match[1]
-        return f"<tool_call>{_compact({'tool': match[1], 'params': _arguments(match[1], match[2])})}</tool_call>"
-
-    def result(match: re.Match[str]) -> str:
-        answer: dict[str, object] = {"tool": last_tool} if last_tool else {}
-        answer |= {"success": True, "result": match[1].strip()}
-        return f"<tool_result>{_compact(answer)}</tool_result>"
-
-    pieces = []
-    position = 0
-    for match in re.finditer(f"{_OLD_CALL.pattern}|{_OLD_RESULT.pattern}", text, re.DOTALL):
-        pieces.append(text[position : match.start()])
-        one = _OLD_CALL.fullmatch(match[0])
-        if one:
-            pieces.append(call(one))
+        if match["tool"]:
+            last_tool = match["tool"]
+            call = {"tool": last_tool, "params": _arguments(last_tool, match["arguments"])}
+            new = f"<tool_call>{_compact(call)}</tool_call>"
         else:
-            other = _OLD_RESULT.fullmatch(match[0])
-            pieces.append(result(other) if other else match[0])
-        position = match.end()
-    return "".join([*pieces, text[position:]])
+            answer: dict[str, object] = {"tool": last_tool} if last_tool else {}
+            answer |= {"success": True, "result": match["result"].strip()}
+            new = f"<tool_result>{_compact(answer)}</tool_result>"
+        if note is not None:
+            note(match.start(), match[0], new)
+        return new
+
+    return _OLD.sub(rewritten, text)
 
 
 def split_results(turn: Turn) -> list[Turn]:
@@ -88,12 +88,26 @@ def split_results(turn: Turn) -> list[Turn]:
             last = first + piece.strip("\n").count("\n") if turn.first_line else 0
             turns.append(Turn(role=role, text=_trimmed(piece), first_line=first, last_line=last))
 
-    for match in RESULT.finditer(text):
-        add("assistant", position, match.start(1))
-        add("tool", match.start(1), match.end(1))
-        position = match.end(1)
+    for start, end in _results(text):
+        add("assistant", position, start)
+        add("tool", start, end)
+        position = end
     add("assistant", position, len(text))
     return turns
+
+
+def _results(text: str) -> Iterator[tuple[int, int]]:
+    """Where tools answer: complete results at the start of a line or right after a call."""
+    start = text.find(_RESULT)
+    while start >= 0:
+        before = text[max(start - 64, 0) : start].rstrip(" \t")
+        if before == "" or before.endswith(("\n", _CALL_END, _RESULT_END)):
+            end = text.find(_RESULT_END, start)
+            if end < 0:
+                return
+            yield start, end + len(_RESULT_END)
+            start = end
+        start = text.find(_RESULT, start + 1)
 
 
 def _trimmed(piece: str) -> str:

@@ -1,0 +1,89 @@
+"""docs/commands.md, made from the command line itself: `python -m forge_tui.reference > docs/commands.md`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+from forge_tui.cli import COMMANDS, build_parser
+
+HEAD = """\
+# Commands
+
+Made from the command line by `python -m forge_tui.reference`. What a command prints on stdout is data; everything else
+goes to stderr. Nothing asks questions without a terminal.
+
+"""
+EXIT_CODES = """\
+## Exit codes
+
+| code | meaning |
+|---|---|
+| 0 | finished; early stopping counts as finished |
+| 1 | failed in a way that no other code names |
+| 2 | the command line or forge.toml is wrong |
+| 3 | the training data cannot be used |
+| 4 | the loss diverged and could not recover |
+| 5 | out of memory and could not recover |
+| 6 | the disk is full |
+| 75 | another run holds this model |
+| 129, 130, 143 | stopped by SIGHUP, SIGINT (Ctrl-C), SIGTERM; saved, and the same command continues |
+"""
+
+
+def reference() -> str:
+    """The whole page."""
+    os.environ["COLUMNS"] = "100"
+    parser = build_parser()
+    text = HEAD + _section(parser, "## forge-tui", "")
+    for name in COMMANDS:
+        command = commands_of(parser)[name]
+        text += _section(command, f"## forge-tui {name}", command.description or "")
+        for verb, sub in commands_of(command).items():
+            text += _section(sub, f"### forge-tui {name} {verb}", sub.description or "")
+    return text + EXIT_CODES
+
+
+def commands_of(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    """The commands below a parser."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            return dict(action.choices)
+    return {}
+
+
+def _section(parser: argparse.ArgumentParser, head: str, description: str) -> str:
+    usage = parser.format_usage().removeprefix("usage: ").rstrip()
+    text = f"{head}\n\n" + (f"{description}\n\n" if description else "") + f"```\n{usage}\n```\n\n"
+    rows = [_row(action) for action in parser._actions if not isinstance(action, _LEFT_OUT)]
+    if rows:
+        text += "| argument | meaning |\n|---|---|\n" + "\n".join(rows) + "\n\n"
+    return text + (_markdown(parser.epilog) if parser.epilog and head != "## forge-tui" else "")
+
+
+_LEFT_OUT = (argparse._HelpAction, argparse._SubParsersAction)
+
+
+def _row(action: argparse.Action) -> str:
+    value = action.metavar if isinstance(action.metavar, str) else (action.dest.upper() if action.nargs != 0 else "")
+    names = ", ".join(f"`{option} {value}`" if value else f"`{option}`" for option in action.option_strings)
+    meaning = (action.help or "") % {"default": action.default}
+    return f"| {names or f'`{value}`'} | {meaning.replace('|', chr(92) + '|')} |"
+
+
+def _markdown(epilog: str) -> str:
+    """Indented lines become a block of code, the rest are paragraphs."""
+    lines: list[str] = []
+    code = False
+    for line in epilog.rstrip().split("\n"):
+        indented = line.startswith("  ")
+        if indented != code and (line or not code):
+            lines.append("```")
+            code = indented
+        lines.append(line.removeprefix("  ") if code else line)
+    return "\n".join([*lines, "```"] if code else lines) + "\n\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(reference())
