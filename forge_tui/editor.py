@@ -38,7 +38,7 @@ def editor_command(path: Path, line: int | None, environment: Mapping[str, str])
         if found is None:
             raise UsageError("There is no editor.", fix="Name one: export EDITOR=nano")
         command = [found]
-    file, name = os.path.abspath(path), Path(command[0]).name
+    file, name = str(path.absolute()), Path(command[0]).name
     if not line:
         return [*command, file]
     if name in _COLON:

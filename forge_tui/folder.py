@@ -1,4 +1,4 @@
-"""What is in a folder, for choosing files: folders first, hidden ones left out, never more than can be looked through."""
+"""What is in a folder, for choosing files: folders first, hidden ones left out, as many as one looks through."""
 
 from __future__ import annotations
 
@@ -68,10 +68,12 @@ def check_folder(text: str, start: Path) -> Path:
     """
     if "\0" in text or not text.strip():
         raise UsageError("Type a path.")
-    path = start / Path(text.strip()).expanduser() if not text.strip().startswith("~") else Path(text.strip()).expanduser()
     try:
+        path = start / Path(text.strip()).expanduser()
         if not path.exists():
             raise UsageError("There is nothing of this name.", fix="Relative paths start at the folder that is shown.")
         return Path(os.path.normpath(path))
+    except RuntimeError:
+        raise UsageError("There is no such user.") from None
     except OSError as error:
         raise UsageError(f"This cannot be opened: {(error.strerror or 'unknown error').lower()}.") from None

@@ -15,6 +15,8 @@ Cells = list[tuple[str, int]]
 
 def draw_plain(figure: Figure, width: int, height: int, glyphs: Glyphs, tags: Mapping[str, int]) -> list[Cells]:
     """The figure as rows of tagged runs, with the y labels at the left and no x axis."""
+    if width < 1 or height < 1:
+        return [[] for _ in range(max(0, height))]
     labels = {_row(at, figure.y, height): label for at, label in figure.y_ticks}
     margin = min(max((len(label) for label in labels.values()), default=0), max(0, width - 4))
     columns = max(1, width - margin - 1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 
 from forge_tui.cli import COMMANDS, build_parser
@@ -34,7 +33,6 @@ EXIT_CODES = """\
 
 def reference() -> str:
     """The whole page."""
-    os.environ["COLUMNS"] = "100"
     parser = build_parser()
     text = HEAD + _section(parser, "## forge-tui", "")
     for name in COMMANDS:
@@ -54,12 +52,24 @@ def commands_of(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentP
 
 
 def _section(parser: argparse.ArgumentParser, head: str, description: str) -> str:
-    usage = parser.format_usage().removeprefix("usage: ").rstrip()
+    usage = " ".join([parser.prog, "[options]", *map(_positional, _positionals(parser))])
     text = f"{head}\n\n" + (f"{description}\n\n" if description else "") + f"```\n{usage}\n```\n\n"
     rows = [_row(action) for action in parser._actions if not isinstance(action, _LEFT_OUT)]
     if rows:
         text += "| argument | meaning |\n|---|---|\n" + "\n".join(rows) + "\n\n"
     return text + (_markdown(parser.epilog) if parser.epilog and head != "## forge-tui" else "")
+
+
+def _positionals(parser: argparse.ArgumentParser) -> list[argparse.Action]:
+    return [action for action in parser._actions if not action.option_strings]
+
+
+def _positional(action: argparse.Action) -> str:
+    """As in a usage line; written here because Python's own layout differs between versions."""
+    name = action.metavar if isinstance(action.metavar, str) else action.dest.upper()
+    if isinstance(action, argparse._SubParsersAction):
+        return f"[{name} ...]"
+    return {"?": f"[{name}]", "+": f"{name}...", "*": f"[{name}...]"}.get(str(action.nargs), name)
 
 
 _LEFT_OUT = (argparse._HelpAction, argparse._SubParsersAction)
@@ -74,15 +84,17 @@ def _row(action: argparse.Action) -> str:
 
 def _markdown(epilog: str) -> str:
     """Indented lines become a block of code, the rest are paragraphs."""
-    lines: list[str] = []
-    code = False
+    blocks: list[tuple[bool, list[str]]] = []
     for line in epilog.rstrip().split("\n"):
-        indented = line.startswith("  ")
-        if indented != code and (line or not code):
-            lines.append("```")
-            code = indented
-        lines.append(line.removeprefix("  ") if code else line)
-    return "\n".join([*lines, "```"] if code else lines) + "\n\n"
+        code = line.startswith("  ")
+        if not blocks or (line and blocks[-1][0] != code):
+            blocks.append((code, []))
+        blocks[-1][1].append(line.removeprefix("  ") if code else line)
+    text = ""
+    for code, lines in blocks:
+        body = "\n".join(lines).rstrip()
+        text += f"```\n{body}\n```\n\n" if code else f"{body}\n\n"
+    return text
 
 
 if __name__ == "__main__":

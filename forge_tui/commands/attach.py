@@ -14,7 +14,6 @@ from forge_tui.following import follow
 from forge_tui.printing import say
 from forge_tui.run_lines import lines_for
 
-
 EPILOG = """\
 Ends when the run ends, with the run's own exit code. Ctrl-C only stops looking (exit code 130): the run goes on.
 

@@ -9,7 +9,6 @@ from forge_tui import figures
 from forge_tui.commands.here import current_project, existing_model
 from forge_tui.printing import put, put_facts, say
 
-
 EPILOG = """\
 Prints bits per UTF-8 byte of text, which can be compared between models with different tokenizers; lower is better.
 Without --data it scores what was held out when the model was trained.

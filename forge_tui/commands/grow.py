@@ -13,7 +13,6 @@ from forge_tui.commands.here import current_project, existing_model
 from forge_tui.commands.verbs import add_data_options, add_run_options, job_of, mode_of
 from forge_tui.printing import say
 
-
 EPILOG = """\
 The grown model answers exactly as before; then it trains on with the room it has gained. Nothing may shrink: each size
 grows to every larger one.

@@ -8,7 +8,6 @@ from pathlib import Path
 from engine.exit_codes import ExitCode
 from forge_tui.printing import put, say
 
-
 EPILOG = """\
 Writes forge.toml, the starter data and models/README.md. What is there already stays as it is. Prints what it wrote.
 

@@ -12,7 +12,6 @@ from forge_tui import figures
 from forge_tui.commands.here import current_project
 from forge_tui.printing import put, put_table, say
 
-
 EPILOG = """\
 States: preparing, training, paused, stopping, stopped, finished, failed, and interrupted: its host was killed or the
 machine restarted. All but finished runs go on when the command that started them is run again.

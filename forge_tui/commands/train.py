@@ -10,7 +10,6 @@ from forge_tui.batch import run_job
 from forge_tui.commands.here import current_project
 from forge_tui.commands.verbs import add_data_options, add_run_options, job_of, mode_of
 
-
 EPILOG = """\
 forge.toml is not read, it only says where the project is: what is not given here has the default of its key. A new run
 is started unless one with the same options was interrupted: that one goes on. `train` continues the model that is

@@ -118,7 +118,7 @@ class Compare(ForgeModal[None]):
         found = self._found
         if found is None:
             return
-        palette = app_of(self).palette
+        palette, glyphs = app_of(self).palette, app_of(self).glyphs
         rows = [Row(figure.label, *model_words.figure_words(figure)) for figure in found.figures]
         facts: list[Fact] = [("", plain(found.relation, palette.text)), ("", plain(found.comparable, palette.quiet))]
         width = max((len(row.first) for row in (*rows, *found.model, *found.data)), default=0)
@@ -128,7 +128,10 @@ class Compare(ForgeModal[None]):
         for title, group in groups:
             shown = [row for row in group if row.differs or not self._differences]
             if shown:
-                facts.append(("", plain(title, palette.accent)))
+                names = join(" " * len(glyphs.differs), f"{one_line(self._names[0], width - 2):<{width}}", gap=" ")
+                names.append_text(plain(one_line(self._names[1], 40)))
+                names.stylize(palette.strong)
+                facts.append((title, names if title == "figures" else Text(" ", end="")))
                 facts += [self._fact(row, width) for row in shown]
         self.query_one("#compare-facts", FactList).show(facts)
 

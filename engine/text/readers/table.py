@@ -67,7 +67,7 @@ class _Rows:
         self.last_line = 0
         self._report = report
         self._lines = self._numbered(source)
-        self._header = next(self._lines, "")
+        self._header = next((line for line in self._lines if line.strip()), "")
         self._delimiter = delimiter_of(self._header, name)
         self._first = True
         self._rows = csv.reader(self._with_header(), delimiter=self._delimiter)
@@ -102,7 +102,7 @@ def _check_header(names: list[str], columns: Columns | None, file: str) -> None:
     wanted = {value.lower() for value in (columns or {}).values()} | KNOWN_COLUMNS
     if not {name.lower() for name in names} & wanted:
         shown = one_line(", ".join(names), 100)
-        example = f'columns = {{ prompt = "{one_line(names[0], 20)}", completion = "..." }}'
+        example = f'columns = {{ prompt = "{one_line(names[0] if names else "", 20)}", completion = "..." }}'
         raise DataError(
             f"No column has a known name; the header is: {shown}.",
             fix=f"Say what they are in forge.toml: {example}. Fields: {', '.join(FIELDS)}.",
