@@ -12,6 +12,8 @@ from typing import Any, ClassVar, Literal, get_type_hints
 
 import msgspec
 
+from engine.typed import convert
+
 Severity = Literal["hint", "warning", "error"]
 
 
@@ -317,11 +319,11 @@ def _convert(data: Any) -> Event:
     kind = EVENTS.get(name)
     if kind is None:
         head = {key: data.pop(key) for key in _HEAD if key in data}
-        return msgspec.convert({**head, "fields": data}, Unknown)
+        return convert({**head, "fields": data}, Unknown)
     for key in _NUMBERS[name]:
         if key in data and data[key] is None:
             data[key] = math.nan
-    return msgspec.convert(data, kind)
+    return convert(data, kind)
 
 
 _HEAD = ("time", "run", "seq")

@@ -18,6 +18,7 @@ from engine.errors import UsageError
 from engine.job import DataFile, Job
 from engine.sizes import Dimensions, dimensions_of
 from engine.toml_lines import TomlLines
+from engine.typed import convert
 
 MAX_BYTES = 1_000_000
 GENERATED_TABLES = ("why", "resolved")
@@ -119,7 +120,7 @@ def _build(data: dict[str, Any], lines: TomlLines, file: str | Path | None, over
         path, known = problems[0]
         raise error(path, f'Unknown key "{schema.dotted(path)}".', schema.suggest_key(path, known))
     try:
-        job = msgspec.convert(data, Job)
+        job = convert(data, Job)
     except msgspec.ValidationError as failure:
         raise error(*_explain(failure, data)) from None
     _check_values(job, error)

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from engine.errors import UsageError
 
+MODEL_LOCK = ".lock"
+"""In a model's runs/: held by the host of the run that trains it."""
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _RESERVED = {"con", "prn", "aux", "nul", *(f"com{n}" for n in range(10)), *(f"lpt{n}" for n in range(10))}
 
@@ -79,7 +81,7 @@ class Project:
         """`path` below the root if it is there, else as it is; for showing."""
         try:
             return str(path.resolve().relative_to(self.root.resolve()))
-        except ValueError:
+        except (ValueError, OSError, RuntimeError):  # elsewhere, or links in a circle
             return str(path)
 
 

@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 from textual.app import App
@@ -22,9 +22,7 @@ from textual.scrollbar import ScrollBar
 from engine.errors import ForgeError
 from engine.exit_codes import ExitCode
 from engine.files import is_locked
-from engine.project import Project
-from engine.runs.launch import MODEL_LOCK
-from engine.runs.state import runs_of
+from engine.project import MODEL_LOCK, Project
 from forge_tui import figures, terminal
 from forge_tui.ascii_filter import AsciiFilter
 from forge_tui.background import Background, Finished
@@ -32,7 +30,6 @@ from forge_tui.glyphs import ASCII, UNICODE, Glyphs
 from forge_tui.keys import bindings
 from forge_tui.palette import Palette, palette_of
 from forge_tui.phase import phase_text
-from forge_tui.run_view import RunView
 from forge_tui.screens import BY_NAME
 from forge_tui.screens.base import ForgeScreen
 from forge_tui.screens.modal import ForgeModal
@@ -43,6 +40,11 @@ from forge_tui.themes import CONSOLE, THEMES
 from forge_tui.widgets.block_scroll_bar import BlockScrollBar
 from forge_tui.widgets.status_bar import StatusBar
 from forge_tui.workspace import Workspace
+
+if TYPE_CHECKING:
+    from forge_tui.run_view import RunView
+
+_DEFAULT_MODE = "DEFAULT_MODE"
 
 TICK_SECONDS = 0.5
 """How often the watched run is looked at: the bound on redraws as well."""
@@ -79,6 +81,10 @@ class ForgeApp(App[None]):
         guard: OutputGuard | None = None,
     ) -> None:
         self.capabilities = capabilities or Capabilities()
+        self.workspace = None if project is None else Workspace(project)
+        first = self._first_screen(start, run)
+        # Begins with the right screen instead of an empty one that is replaced: half of the time to the first picture.
+        setattr(self, _DEFAULT_MODE, first)
         super().__init__(ansi_color=None if self.capabilities.colors else True)
         self.animation_level = "none"
         self.settings = settings or Settings()
@@ -88,7 +94,6 @@ class ForgeApp(App[None]):
             ScrollBar.renderer = BlockScrollBar
             # Textual has no public way to add a filter of one's own.
             self._filters.append(AsciiFilter())
-        self.workspace = None if project is None else Workspace(project)
         self.view: RunView | None = None
         self.overlays: list[RunView] = []
         """Runs whose curves are drawn beside the watched one's."""
@@ -96,14 +101,13 @@ class ForgeApp(App[None]):
         self.user_keys: dict[str, str] = {}
         self.started = time.monotonic()
         self._visited: list[str] = []
-        self._start = start
         self._start_run = run
         self._guard = guard
         self._farewell = ""
         self._palette: tuple[str, Palette] | None = None
         for own in THEMES.values():
             self.register_theme(own)
-        self.theme = self._first_theme(theme)
+        self._begin_with_theme(self._first_theme(theme))
 
     # ---- looks
 
@@ -114,6 +118,15 @@ class ForgeApp(App[None]):
             if name in THEMES:
                 return name
         return self.capabilities.default_theme
+
+    def _begin_with_theme(self, name: str) -> None:
+        """Take a theme before the style sheet is read, so that it is not read again for it."""
+        self.set_reactive(App.theme, name)
+        self.set_class(self.current_theme.dark, "-dark-mode")
+        self.set_class(not self.current_theme.dark, "-light-mode")
+        self.add_class(f"-theme-{name}")
+        self.stylesheet.set_variables(self.get_css_variables())
+        self._refresh_truecolor_filter(self.ansi_theme)
 
     @property
     def theme_names(self) -> list[str]:
@@ -161,21 +174,23 @@ class ForgeApp(App[None]):
 
     # ---- beginning and end
 
-    async def on_mount(self) -> None:
-        """Show the first screen; everything slow comes after it."""
+    def on_mount(self) -> None:
+        """Everything slow comes after the first picture."""
         self.theme_changed_signal.subscribe(self, lambda theme: self._theme_changed())
-        await self.switch_mode(self._first_screen())
         self.set_interval(TICK_SECONDS, self._tick)
         self.call_after_refresh(self._after_first_paint)
 
-    def _first_screen(self) -> str:
-        wanted = self._start if self._start in BY_NAME else None
-        if wanted is None and (self._start_run is not None or self.project is None or self._training_models()):
-            wanted = "train"
-        return wanted or next(iter(BY_NAME))
+    def _first_screen(self, start: str | None, run: Path | None) -> str:
+        if start in BY_NAME:
+            return start
+        if "train" in BY_NAME and (run is not None or self.project is None or self._training_models()):
+            return "train"
+        return next(iter(BY_NAME))
 
     def _after_first_paint(self) -> None:
         self.background.start(load_keymap, self._use_keymap)
+        if self.workspace is not None:
+            self.background.start(self.workspace.job_or_none, lambda job: self._redraw_head())
         if self.project is None:
             return
         if self._start_run is not None:
@@ -360,6 +375,8 @@ class ForgeApp(App[None]):
 
     def follow(self, folder: Path, then: Callable[[], None] | None = None) -> None:
         """Watch a run, live or past."""
+        from forge_tui.run_view import RunView
+
         self.background.start(lambda: RunView.open(folder), lambda view: self._follow(view, then), group="follow")
 
     def _follow(self, view: RunView, then: Callable[[], None] | None) -> None:
@@ -379,6 +396,8 @@ class ForgeApp(App[None]):
             return
 
         def find() -> Path | None:
+            from engine.runs.state import runs_of
+
             return next((run.folder for run in runs_of(project) if run.alive), None)
 
         self.background.start(find, lambda folder: self.follow(folder) if folder else None, group="follow")
@@ -427,7 +446,7 @@ class ForgeApp(App[None]):
             return left, phase_text(self.view.phase, self.glyphs, palette, code=state.code)
         if self.workspace is None:
             return plain("no project", palette.quiet), Text(end="")
-        job = self.workspace.job_or_none()
+        job = self.workspace.known_job
         if job is None:
             return plain(self.workspace.project.root.name, palette.quiet), Text(end="")
         size = job.model.size if isinstance(job.model.size, str) else "custom size"

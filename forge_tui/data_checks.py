@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,8 +15,11 @@ import msgspec
 
 from engine.errors import ForgeError
 from engine.files import write_atomic
+from engine.job import Job
+from engine.project import Project
 from engine.text.errand import Check
 from engine.text.report import Report
+from engine.typed import convert
 from forge_tui.errand_process import ErrandProcess
 
 if TYPE_CHECKING:
@@ -152,7 +156,7 @@ class DataChecks:
 
 
 def _checked(result: Any) -> Checked:
-    report = msgspec.convert(result["report"], Report, strict=False)
+    report = convert(result["report"], Report, strict=False)
     return Checked(report, int(result["vocabulary"]), str(result["why_vocabulary"]))
 
 
@@ -169,6 +173,23 @@ def _stamp(request: Check) -> str | None:
     except (OSError, ValueError):
         return None
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:32]
+
+
+def tokenizer_folder(project: Project, job: Job) -> Path | None:
+    """The model whose tokenizer a job will use, if it is there already."""
+    folder = project.models / job.model.name
+    return folder if job.train.method != "build" and (folder / "tokenizer.json").is_file() else None
+
+
+def check_of(project: Project, job: Job | None, files: Sequence[tuple[Path, str]]) -> Check:
+    """The check of some files (with their formats), as it fits a job."""
+    length = job.train.sequence_length if job is not None else "auto"
+    folder = tokenizer_folder(project, job) if job is not None else None
+    return Check(
+        files=tuple((str(path), name) for path, name in files),
+        sequence_length=length if isinstance(length, int) else 512,
+        tokenizer=None if folder is None else str(folder),
+    )
 
 
 _CHECKS: WeakKeyDictionary[ForgeApp, tuple[Path | None, DataChecks]] = WeakKeyDictionary()

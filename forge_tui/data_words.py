@@ -82,7 +82,9 @@ def facts_of(checked: Checked, size: str | None, palette: Palette, glyphs: Glyph
     facts.append(("", dot.join([*numbers, counted(counts.words, "word"), figures.size(counts.bytes)])))
     tokens = plain(tokens_words(checked, glyphs), palette.strong)
     facts.append(("", join(tokens, plain(_counter(checked), palette.quiet))))
-    facts += [("", ""), ("", plain("length of a document in tokens", palette.quiet)), *_bars(report, palette, glyphs)]
+    if report.histogram:
+        facts += [("", ""), ("", plain("length of a document in tokens", palette.quiet))]
+        facts += _bars(report, palette, glyphs)
     facts += [("", ""), ("", verdict(report, palette, glyphs))]
     if counts.documents:
         facts.append(("", ""))

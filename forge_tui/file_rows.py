@@ -17,29 +17,24 @@ from forge_tui.text import fit, join, plain, sanitize
 
 def file_row(
     entry: FolderEntry, pick: Pick | None, checked: Checked | ForgeError | None, width: int, palette: Palette,
-    glyphs: Glyphs,
+    glyphs: Glyphs, *, weights: bool,
 ) -> Text:  # fmt: skip
-    """`[x] stories.txt      159 kB x2 ✓`; folders end in a slash."""
+    """`[x] stories.txt   x2  159 kB ✓`; folders end in a slash. `weights` leaves room for weights."""
     name = entry.path.name.replace("\n", " ")
     if entry.is_folder:
         return fit(join(plain("   ", palette.quiet), plain(f"{sanitize(name)}/", palette.accent)), Text(end=""), width)
     mark = plain("[x]", palette.accent) if pick is not None else plain("[ ]", palette.quiet)
     title = plain(name, palette.strong if pick is not None else palette.text)
-    size = plain(f" {figures.size(entry.size):>7}", palette.quiet)
-    weight = plain(f"{weight_words(pick):>4}", palette.accent)
-    state = Text("    ", end="")
+    weight = plain(f" {weight_words(pick):>5}", palette.accent) if weights else Text(end="")
+    size = plain(f" {figures.size(entry.size):>7} ", palette.quiet)
+    state = Text(end="")
     if isinstance(checked, ForgeError):
-        state = _padded(plain(glyphs.bad, palette.error))
+        state = plain(glyphs.bad, palette.error)
     elif checked is not None:
-        state = _padded(badge(checked.report, palette, glyphs))
-    right = join(size, weight, state)
+        state = badge(checked.report, palette, glyphs)
+    state.append(" " * max(0, 3 - state.cell_len))
+    right = Text(end="").append_text(weight).append_text(size).append_text(state)
     return fit(join(mark, title), right, width)
-
-
-def _padded(text: Text) -> Text:
-    line = text.copy()
-    line.append(" " * max(0, 4 - line.cell_len))
-    return line
 
 
 def weight_words(pick: Pick | None) -> str:

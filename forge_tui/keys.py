@@ -54,7 +54,8 @@ SCOPES: dict[str, str] = {
     "ask": "Text fields in dialogs",
     "help": "This list",
     "overlay": "Choosing overlays",
-    "choice": "Choosing a model",
+    "choice": "Choosing one of several",
+    "form": "Forms in dialogs",
     "checkpoints": "Checkpoints",
     "compare": "Two models compared",
     "trash": "Trash",
@@ -95,7 +96,7 @@ KEYS: tuple[Key, ...] = (
     Key("data.new", "n", "new", "new file", "Begin a file from a template of any format", hint=False),
     Key("data.format", "t", "format", "format", "Say which format the file is in", hint=False),
     Key("data.check", "r", "check", "check again", "Check the data again", hint=False),
-    Key("data.parent", "backspace,left,h", "parent", "folder above", "The folder above; of a file: the list", hint=False),
+    Key("data.parent", "backspace,left,h", "parent", "folder above", "The folder above; the list again", hint=False),
     Key("data.go", "o", "go", "other folder", "Go to a folder by typing its path", hint=False),
     Key("preview.down", "j,down", "line_down", "down", "One line down", hint=False),
     Key("preview.up", "k,up", "line_up", "up", "One line up", hint=False),
@@ -192,6 +193,19 @@ KEYS: tuple[Key, ...] = (
     Key("manager.undo", "U", "undo", "undo", "Bring back what was deleted last", hint=False),
     Key("manager.disk", "u", "disk", "disk use", "Where the space goes, and what could be freed", hint=False),
     Key("manager.order", "o", "order", "order", "By family, best first, newest first", hint=False),
+    Key("chat.type", "enter,i", "type", "type", "Go to the line; there: ask what is typed"),
+    Key("chat.stop", "s", "stop", "stop", "Stop the answer (as esc)"),
+    Key("chat.model", "f2,m", "model", "model", "Choose the model or checkpoint to talk to"),
+    Key("chat.beside", "f3,b", "beside", "beside", "A second model that answers beside the first, or no longer"),
+    Key("chat.settings", "f4,o", "settings", "sampling", "Temperature and other sampling settings"),
+    Key("chat.again", "f5,r", "again", "again", "Have the last question answered again"),
+    Key("chat.system", "f6,p", "system", "system", "The system prompt"),
+    Key("chat.save", "f7,w", "save", "save", "Add the conversation to a file of training data"),
+    Key("chat.new", "f8,n", "new", "new", "Begin a new conversation"),
+    Key("chat.recall_up", "up", "recall(1)", "earlier", "While typing: earlier questions", hint=False),
+    Key("chat.recall_down", "down", "recall(-1)", "later", "While typing: later questions", hint=False),
+    Key("chat.page_up", "pageup", "page(-1)", "page up", "Scroll back, also while typing", hint=False),
+    Key("chat.page_down", "pagedown", "page(1)", "page down", "Scroll on, also while typing", hint=False),
     Key("runs.attach", "enter", "attach", "attach", "Watch this run on the Train screen"),
     Key("runs.stop", "s", "stop", "stop", "Finish the step, save, and stop"),
     Key("runs.continue", "c", "continue_run", "continue", "Go on with a stopped, failed or interrupted run"),
@@ -208,6 +222,10 @@ KEYS: tuple[Key, ...] = (
     Key("review.refuse", "n", "close", "leave it", "Leave everything as it is"),
     Key("overlay.toggle", "space,x", "choose", "choose", "Choose or unchoose the run"),
     Key("overlay.accept", "enter", "accept", "draw", "Draw the chosen curves"),
+    Key("form.accept", "enter,ctrl+s", "accept", "accept", "Accept what is typed", priority=True),
+    Key("form.down", "down", "next_field(1)", "next", "Next field (as tab)", hint=False),
+    Key("form.up", "up", "next_field(-1)", "previous", "Previous field", hint=False),
+    Key("form.defaults", "ctrl+r", "defaults", "defaults", "Put the usual values back"),
     Key("choice.accept", "enter", "accept", "choose", "Choose the marked one"),
     Key("checkpoints.inspect", "enter,i", "inspect", "inspect", "Check every byte of it and show what it holds"),
     Key("checkpoints.restore", "r", "restore", "restore", "Make its weights the model; the old ones go to the trash"),
@@ -262,6 +280,8 @@ def shown(key: str) -> str:
         return "^" + shown(key.removeprefix("ctrl+"))
     if key.startswith("shift+"):
         return "shift+" + shown(key.removeprefix("shift+"))
+    if key[:1] == "f" and key[1:].isdigit():
+        return key.upper()
     return _SHOWN.get(key, key)
 
 

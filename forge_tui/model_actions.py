@@ -14,14 +14,12 @@ from engine.library.verification import Finding
 from engine.project import Project
 from forge_tui import figures
 from forge_tui.access import app_of
+from forge_tui.chat_choice import VOICE, encode
 from forge_tui.screens.ask import Ask
 from forge_tui.screens.confirm import Confirm
 
 if TYPE_CHECKING:
     from forge_tui.screens.base import ForgeScreen
-
-VOICE = "chat.voice"
-"""What the Chat screen remembers: the model to talk to, and which of its checkpoints."""
 
 
 class ModelActions:
@@ -45,7 +43,7 @@ class ModelActions:
     def talk(self, entry: ModelEntry, checkpoint: str = "") -> None:
         """Go to the Chat screen."""
         app = app_of(self._screen)
-        app.remember_answer(VOICE, f"{entry.name} {checkpoint}".strip())
+        app.remember_answer(VOICE, encode(entry.name, checkpoint))
         app.show_screen("chat")
 
     def rename(self, project: Project, entry: ModelEntry) -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from rich.text import Text
 
-from engine.runs.state import Phase
 from forge_tui.glyphs import Glyphs
 from forge_tui.palette import Palette
+
+if TYPE_CHECKING:
+    from engine.runs.state import Phase
 
 
 def phase_text(phase: Phase, glyphs: Glyphs, palette: Palette, *, code: str = "") -> Text:

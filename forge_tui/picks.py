@@ -30,10 +30,10 @@ class Pick:
     """The glob that names it; empty when it is named itself."""
 
 
-def picks_of(project: Project, job: Job) -> list[Pick]:
-    """The files of [data], in their order. A glob that matches nothing stays as a file that is not there."""
+def picks_of(project: Project, job: Job, entries: Sequence[str | DataFile] | None = None) -> list[Pick]:
+    """The files of [data] (or of other entries), in their order; what matches nothing is a file that is not there."""
     picks: list[Pick] = []
-    for entry in job.data.files:
+    for entry in job.data.files if entries is None else entries:
         file = job.data_file(entry)
         try:
             paths = expand([file.path], project.root)

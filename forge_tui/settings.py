@@ -15,6 +15,7 @@ import platformdirs
 
 from engine.errors import ForgeError
 from engine.files import write_atomic
+from engine.typed import convert
 from forge_tui.keys import check_keymap
 
 APP = "forge-tui"
@@ -71,7 +72,7 @@ def load_settings() -> Settings:
         found: Any = msgspec.json.decode(data)
         known = asdict(Settings())
         kept = {key: value for key, value in found.items() if key in known}
-        return msgspec.convert(kept, Settings)
+        return convert(kept, Settings)
     except (OSError, ValueError, AttributeError, msgspec.MsgspecError):
         return Settings()
 

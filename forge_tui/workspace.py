@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.errors import UsageError
-from engine.files import write_atomic
-from engine.job import Job
-from engine.job_file import edit_job_text, load_job, read_toml_text
 from engine.project import Project
+
+if TYPE_CHECKING:
+    from engine.job import Job
 
 
 class Workspace:
@@ -26,6 +26,8 @@ class Workspace:
         Raises:
             UsageError: missing or wrong, with file and line.
         """
+        from engine.job_file import load_job
+
         path = self.project.job_file
         stamp = _stamp(path)
         if stamp is None or self._read is None or self._read[0] != stamp:
@@ -40,6 +42,11 @@ class Workspace:
         except UsageError:
             return None
 
+    @property
+    def known_job(self) -> Job | None:
+        """The job if it has been read before: the first picture does not wait for it."""
+        return None if self._read is None else self.job_or_none()
+
     def change_job(self, changes: Mapping[str, Any]) -> Job:
         """Set dotted keys ("train.epochs") in forge.toml, keeping its comments and order; returns the new job.
 
@@ -47,6 +54,9 @@ class Workspace:
             UsageError: the result would not be a valid job; nothing is written.
             ForgeError: the file cannot be written.
         """
+        from engine.files import write_atomic
+        from engine.job_file import edit_job_text, read_toml_text
+
         path = self.project.job_file
         text = edit_job_text(read_toml_text(path), changes)
         write_atomic(path, text.encode())

@@ -16,6 +16,7 @@ from engine.library.names import find_folder
 from engine.library.shelf import library_lock
 from engine.model.json_file import read_limited
 from engine.project import Project
+from engine.typed import decode_json
 
 FILE = ".library.json"
 LONGEST_NOTE = 4000
@@ -65,7 +66,7 @@ def read_about(folder: Path) -> About:
         ModelError: the file is damaged.
     """
     try:
-        return msgspec.json.decode(read_limited(folder / FILE), type=About)
+        return decode_json(read_limited(folder / FILE), About)
     except (FileNotFoundError, NotADirectoryError):
         return About()
     except (msgspec.MsgspecError, RecursionError) as error:

@@ -25,6 +25,7 @@ from engine.model.info import CONFIG_FILE, locate_files
 from engine.model.json_file import read_limited
 from engine.project import Project
 from engine.text.sanitize import one_line
+from engine.typed import decode_json
 
 LABEL = ".trash.json"
 
@@ -280,7 +281,7 @@ def _write_label(folder: Path, label: Label) -> None:
 def _label(folder: Path) -> Label | None:
     """What a folder in the trash is, by its label or else by its name; None when it is gone."""
     try:
-        return msgspec.json.decode(read_limited(folder / LABEL), type=Label)
+        return decode_json(read_limited(folder / LABEL), Label)
     except (OSError, ForgeError, msgspec.MsgspecError, RecursionError):
         named = _STAMP.fullmatch(folder.name)
     try:

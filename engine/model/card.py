@@ -10,6 +10,7 @@ from typing import Literal
 import msgspec
 
 from engine.errors import ModelError
+from engine.typed import decode_json
 
 CARD_FILE = "forge.json"
 README_FILE = "README.md"
@@ -117,7 +118,7 @@ class ModelCard:
             ModelError: it is damaged.
         """
         try:
-            return msgspec.json.decode(data, type=cls)
+            return decode_json(data, cls)
         except (msgspec.MsgspecError, RecursionError) as error:
             reason = str(error)[:120]
             raise ModelError(f"The model's record is damaged: {reason}.", file=file) from error

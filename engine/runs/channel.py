@@ -15,10 +15,9 @@ from dataclasses import replace
 from multiprocessing.connection import Connection
 from typing import Any, Protocol
 
-import msgspec
-
 from engine.events import Device, Event, Step, decode, encode
 from engine.runs.control import Command
+from engine.typed import decode_json
 
 CHUNK_BYTES = 3000
 QUEUE_SIZE = 1000
@@ -83,7 +82,7 @@ class Reporter:
             found.append(self._injected.popleft())
         try:
             while self._commands is not None and self._commands.poll():
-                found.append(msgspec.json.decode(self._commands.recv_bytes(), type=Command))
+                found.append(decode_json(self._commands.recv_bytes(), Command))
         except (EOFError, OSError):
             self._commands = None
         return found

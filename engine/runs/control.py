@@ -17,6 +17,7 @@ import msgspec
 
 from engine.errors import UsageError
 from engine.files import os_error
+from engine.typed import decode_json
 
 CommandName = Literal["pause", "resume", "save", "stop", "stop_now", "set_learning_rate", "sample"]
 FOLDER = "control"
@@ -103,7 +104,7 @@ def take(run: Path) -> list[Command]:
         command: Command | None = None
         with contextlib.suppress(OSError, msgspec.DecodeError):
             if path.is_file() and path.stat().st_size <= MAX_BYTES:
-                command = msgspec.json.decode(path.read_bytes(), type=Command)
+                command = decode_json(path.read_bytes(), Command)
         with contextlib.suppress(OSError):
             path.unlink()
             taken += [command] if command is not None else []

@@ -137,8 +137,8 @@ class Digest:
         Raises:
             ForgeError: the disk does not let us.
         """
+        self._saved = self.seq  # also when it fails: a full disk is not asked again with every event
         write_atomic(run / FILE, msgspec.json.encode(self.dump()), durable=False)
-        self._saved = self.seq
 
     def dump(self) -> dict[str, Any]:
         """As JSON objects."""
@@ -231,10 +231,10 @@ def open_digest(run: Path) -> tuple[Digest, JournalReader]:
     return digest, reader
 
 
-def save_quietly(digest: Digest, run: Path) -> str:
-    """Save the digest; returns what is in the way, or an empty string. A full disk must not end a training."""
+def save_quietly(digest: Digest, run: Path) -> bool:
+    """Save the digest; False when the disk does not let us, which costs a viewer time and must not end a training."""
     try:
         digest.save(run)
-    except ForgeError as error:
-        return str(error)
-    return ""
+    except ForgeError:
+        return False
+    return True

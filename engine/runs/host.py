@@ -28,6 +28,7 @@ from engine.files import FileLock, is_locked
 from engine.runs import death
 from engine.runs.channel import Receiver
 from engine.runs.control import Command, check, take
+from engine.runs.digest import Digest, open_digest, save_quietly
 from engine.runs.journal import Journal
 from engine.runs.launch import MODEL_LOCK, run_project
 from engine.runs.process import start_worker
@@ -73,6 +74,7 @@ class Host:
         self._stop_requests = 0
         self._state: RunState
         self._journal: Journal
+        self._digest: Digest
         self._state_written = 0.0
         self._divisor = 1
         self._trouble = ""
@@ -92,6 +94,8 @@ class Host:
         try:
             self._state = read_run(self.run).state
             self._journal = Journal(self.run)
+            self._digest, reader = open_digest(self.run)
+            reader.close()
             try:
                 for command in take(self.run):
                     self._refuse(command, "It came when the run was not running.")
@@ -275,9 +279,13 @@ class Host:
         self._state = advance(self._state, stamped)
         if isinstance(event, Control) and event.accepted and event.command in ("pause", "resume"):
             self._state = replace(self._state, phase="paused" if event.command == "pause" else "training")
-        if isinstance(event, Done | Stopped | Failed):
+        self._digest.update(stamped)
+        ended = isinstance(event, Done | Stopped | Failed)
+        if ended or self._digest.save_due:
+            save_quietly(self._digest, self.run)
+        if ended:
             self._journal.sync()
-        if self._state.phase != before or isinstance(event, Done | Stopped | Failed):
+        if self._state.phase != before or ended:
             self._save_state()
         self._sink(stamped)
 

@@ -17,11 +17,12 @@ from engine.errors import BusyError, DiskFullError, ModelError, UsageError
 from engine.files import FileLock, is_locked, os_error, sha256_of, write_atomic
 from engine.job import Job
 from engine.job_file import to_table
+from engine.project import MODEL_LOCK as MODEL_LOCK
 from engine.project import Project, check_name
 from engine.runs.state import REQUEST, Run, RunState, model_of, runs_of, write_state
 from engine.sizes import LADDER, Dimensions, dimensions_of, name_of
+from engine.typed import decode_json
 
-MODEL_LOCK = ".lock"
 MINIMUM_FREE_BYTES = 64_000_000
 
 
@@ -259,15 +260,17 @@ def _with_size_of(job: Job, published: Any, *, size_given: bool) -> Job:
 
 
 def _check_space(project: Project, folder: Path) -> None:
-    try:
-        (folder / "runs").mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise os_error(error, folder) from error
-    free = shutil.disk_usage(project.models).free
+    """Refuse to begin on a full disk; makes the folder of the model's runs."""
+    place = next(path for path in (project.models, *project.models.parents) if path.is_dir())
+    free = shutil.disk_usage(place).free
     if free < MINIMUM_FREE_BYTES:
         raise DiskFullError(
             f"Only {free / 1e6:.0f} MB are free.", file=project.models, fix="Free some space, then run it again."
         )
+    try:
+        (folder / "runs").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise os_error(error, folder) from error
 
 
 def _create(project: Project, request: Request) -> Path:
@@ -301,7 +304,7 @@ def read_request(run: Path) -> Request:
         ModelError: it is missing or damaged.
     """
     try:
-        request = msgspec.json.decode((run / REQUEST).read_bytes(), type=Request)
+        request = decode_json((run / REQUEST).read_bytes(), Request)
     except (OSError, msgspec.DecodeError) as error:
         raise ModelError(f"The run's request cannot be read: {error}.", file=run / REQUEST) from None
     model = replace(request.job.model, name=model_of(run) or request.job.model.name)

@@ -24,6 +24,7 @@ from engine.model.sampling import SamplingSettings
 from engine.runs import death
 from engine.runs.environment import worker_environment
 from engine.text.conversation import Turn
+from engine.typed import convert
 
 Reason = Literal["end", "stop", "length", "context", "cancelled"]
 """The model ended it · a stop string came · the limit is reached · the context is full · somebody stopped it."""
@@ -217,7 +218,7 @@ def _decode(line: bytes) -> Word | None:
     try:
         data = msgspec.json.decode(line)
         kind = _KINDS[data.pop("say")]
-        word: Word = msgspec.convert(data, kind)
+        word: Word = convert(data, kind)
     except (msgspec.MsgspecError, KeyError, AttributeError, TypeError, RecursionError):
         return None
     return word

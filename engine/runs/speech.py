@@ -14,6 +14,7 @@ import msgspec
 
 from engine.errors import ForgeError
 from engine.text.conversation import Turn
+from engine.typed import convert
 
 if TYPE_CHECKING:
     from engine.model.loaded import LoadedModel
@@ -98,7 +99,7 @@ class Speech:
         if self._model is None:
             self._say("trouble", text="No model is loaded.", answer=number)
             return
-        settings = msgspec.convert(request["settings"], SamplingSettings)
+        settings = convert(request["settings"], SamplingSettings)
         turns = [Turn(said["role"], said["text"]) for said in request["turns"]]
         if request["continues"]:
             pieces = self._model.stream_text(turns[-1].text, settings)

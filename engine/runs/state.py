@@ -23,6 +23,7 @@ from engine.events import (
 )
 from engine.files import is_locked, write_atomic
 from engine.project import NAME, Project
+from engine.typed import decode_json
 
 FILE = "state.json"
 LOCK = "host.lock"
@@ -188,7 +189,7 @@ def read_run(run: Path) -> Run:
         ModelError: the folder is not a run, or its state.json is damaged.
     """
     try:
-        state = msgspec.json.decode((run / FILE).read_bytes(), type=RunState)
+        state = decode_json((run / FILE).read_bytes(), RunState)
     except FileNotFoundError:
         raise ModelError("This is not the folder of a run: it has no state.json.", file=run) from None
     except (msgspec.DecodeError, OSError) as error:

@@ -16,8 +16,6 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import msgspec
-
 from engine.errors import ForgeError
 from engine.events import Failed
 from engine.exit_codes import ExitCode
@@ -25,6 +23,7 @@ from engine.files import FileLock
 from engine.project import Project
 from engine.runs.channel import Reporter
 from engine.runs.control import Command
+from engine.typed import decode_json
 
 ORPHAN_SECONDS = 90.0
 
@@ -45,7 +44,7 @@ class WorkerOptions:
 
 def main(events: Any, commands: Connection, encoded: bytes) -> None:
     """Entry point of the spawned process: train the run, report on `events`, and always leave by `os._exit`."""
-    options = msgspec.json.decode(encoded, type=WorkerOptions)
+    options = decode_json(encoded, WorkerOptions)
     run = Path(options.run)
     _detach_output(run / "worker.log")
     _prefer_our_death()

@@ -59,7 +59,7 @@ def check_data(project: Project, job: Job, reporter: Reporter, *, force: bool) -
     more = f" ({others} more kinds of errors: see `forge-tui check`)" if others > 0 else ""
     last = " --force goes on all the same." if report.loses_nothing else ""
     raise DataError(
-        f"{worst.message}{more}", fix=f"{worst.fix}{last}", file=worst.file or None, line=worst.line or None
+        f"{_sentence(worst.message)}{more}", fix=f"{worst.fix}{last}", file=worst.file or None, line=worst.line or None
     )
 
 
@@ -73,11 +73,16 @@ def _show(report: Report, project: Project, reporter: Reporter) -> None:
             Advice(
                 code=finding.code,
                 severity=finding.severity,
-                text=f"{where}: {finding.message}{times}" if where else f"{finding.message}{times}",
+                text=f"{where}: {finding.message}{times}." if where else _sentence(f"{finding.message}{times}"),
                 fix=finding.fix,
             )
         )
     rest, hints = len(grave) - MOST_SHOWN, report.count("hint")
-    counts = [f"{rest} more kinds of findings" if rest > 0 else "", f"{hints} hints" if hints else ""]
+    hinted = f"{hints} hint{'s' if hints > 1 else ''}" if hints else ""
+    counts = [f"{rest} more kinds of findings" if rest > 0 else "", hinted]
     if any(counts):
         reporter(Log(text=f"The check found {' and '.join(filter(None, counts))}: see `forge-tui check`."))
+
+
+def _sentence(text: str) -> str:
+    return text if text.endswith((".", "!", "?")) else f"{text[:1].upper()}{text[1:]}."

@@ -11,7 +11,7 @@ import msgspec
 import torch
 
 from engine.disk import Disk
-from engine.errors import DiskFullError, ForgeError
+from engine.errors import DiskFullError, ForgeError, ModelError
 from engine.events import Advice, Checkpoint, Resumed
 from engine.model.names import from_hf, to_hf
 from engine.training import checkpoint
@@ -193,9 +193,9 @@ class Keeper:
             trainer.decoder.load_state_dict(from_hf(loaded.weights, self._prepared.architecture))
             trainer.optimizer.load_tensors(loaded.optimizer)
             trainer.progress = Progress.restore(loaded.trainer)
-        except (ValueError, KeyError, msgspec.ValidationError) as error:
+        except (ModelError, ValueError, KeyError, msgspec.ValidationError) as error:
             raise ForgeError(
-                f"This checkpoint belongs to another model: {error}.",
+                f"This checkpoint belongs to another model: {str(error).rstrip('.')}.",
                 file=loaded.path,
                 fix="Start a new run with --force.",
             ) from error

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from engine.training.guard import Guard
+from engine.typed import convert
 
 
 @dataclass(slots=True)
@@ -66,4 +67,4 @@ class Progress:
         Raises:
             msgspec.ValidationError: they are of another shape.
         """
-        return msgspec.convert(values, cls)
+        return convert(values, cls)

@@ -31,8 +31,10 @@ class Entry:
 
 
 SCREENS: tuple[Entry, ...] = (
+    Entry("data", "1", "Data", "DataScreen"),
     Entry("train", "3", "Train", "TrainScreen"),
     Entry("manager", "4", "Manager", "ManagerScreen"),
+    Entry("chat", "5", "Chat", "ChatScreen"),
     Entry("runs", "6", "Runs", "RunsScreen"),
 )
 """In the order of the number keys."""

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from textual._context import active_app
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.screen import Screen
 
 from forge_tui.access import app_of
-from forge_tui.run_view import Changes
 from forge_tui.widgets.key_hints import KeyHints
 from forge_tui.widgets.plain import Plain
 from forge_tui.widgets.status_bar import StatusBar
+
+if TYPE_CHECKING:
+    from forge_tui.run_view import Changes
 
 MINIMUM = (60, 16)
 """Columns and rows below which a screen only says that it is too small."""
@@ -27,6 +32,8 @@ class ForgeScreen(Screen[None]):
     def __init__(self) -> None:
         super().__init__()
         self._ready = False
+        # The app reads its whole style sheet again for every new screen that does not know its count.
+        self._css_update_count = active_app.get()._css_update_count
 
     def compose(self) -> ComposeResult:
         """Head, body, foot."""

@@ -19,6 +19,7 @@ from engine.text.outline import Outline
 from engine.text.report import Report
 from forge_tui import figures
 from forge_tui.access import app_of
+from forge_tui.data_checks import tokenizer_folder
 from forge_tui.data_words import SEVERITIES, counted, finding_fix, finding_words, severity_glyph
 from forge_tui.palette import severity as level
 from forge_tui.preview_rows import MaskedDocument, by_roles, by_tokens, shortened
@@ -53,6 +54,7 @@ class PreviewScreen(ForgeScreen):
         self._jumps: dict[str, tuple[str, int]] = {}
         self._fixes: dict[str, str] = {}
         self._searched = ""
+        self._found_at = -1
 
     def preview_widgets(self) -> ComposeResult:
         """The preview's pane."""
@@ -112,6 +114,7 @@ class PreviewScreen(ForgeScreen):
         self._use_mask()
         self._look_pending()
         self._title_preview()
+        self.refresh_bindings()
 
     def _counted(self, outline: Outline) -> None:
         if outline is self._outline:
@@ -169,6 +172,9 @@ class PreviewScreen(ForgeScreen):
         parts = []
         if self._mask != "off":
             parts.append(self._mask_words())
+            if self.size.width < 110:
+                title.show(title=one_line(outline.path.name, 16), state=parts[0])
+                return
         number, total, line = preview.number, outline.documents, preview.line
         if number is not None:
             parts.append(f"{number:,} of {total:,}" if total else f"{number:,}")
@@ -194,11 +200,8 @@ class PreviewScreen(ForgeScreen):
 
     def tokenizer_folder(self) -> Path | None:
         """The model whose tokenizer will be used, if it is there already."""
-        app, job = app_of(self), self.job()
-        if app.project is None or job is None or job.train.method == "build":
-            return None
-        folder = app.project.models / job.model.name
-        return folder if (folder / "tokenizer.json").is_file() else None
+        project, job = app_of(self).project, self.job()
+        return tokenizer_folder(project, job) if project is not None and job is not None else None
 
     def _weight(self) -> float:
         """The prompt weight of the job, or of the opposite case."""
@@ -263,12 +266,11 @@ class PreviewScreen(ForgeScreen):
 
     # ---- searching
 
-    @on(FilterBar.Changed)
-    def find_typed(self, event: FilterBar.Changed) -> None:
+    def find_typed(self, text: str) -> None:
         """Go to the next place that holds what is typed."""
-        if event.text and self.query_one("#preview-find", FilterBar).is_open:
-            event.stop()
-            self._searched = event.text
+        self._searched = text
+        self._found_at = -1
+        if text:
             self._find(self.preview.offset_now - 1)
 
     def action_search_on(self) -> None:
@@ -276,11 +278,7 @@ class PreviewScreen(ForgeScreen):
         if not self._searched:
             app_of(self).notify("Type what to look for first (/).", timeout=3)
             return
-        outline, line = self._outline, self.preview.line
-        if outline is not None:
-            self._find(self._found_at if line is not None and self._found_at >= 0 else self.preview.offset_now)
-
-    _found_at = -1
+        self._find(self._found_at if self._found_at >= 0 else self.preview.offset_now)
 
     def _find(self, after: int) -> None:
         outline, text = self._outline, self._searched
@@ -348,7 +346,8 @@ class PreviewScreen(ForgeScreen):
     def _example_lines(self, example: Example, width: int) -> list[Text]:
         palette = app_of(self).palette
         where = f"{example.line:>6} " if example.line else "       "
-        return [Text.assemble((where, palette.accent), (one_line(example.text, max(8, width - 7)), palette.quiet), end="")]
+        words = one_line(example.text, max(8, width - 7))
+        return [Text.assemble((where, palette.accent), (words, palette.quiet), end="")]
 
     @on(BlockList.Marked, "#findings")
     def finding_marked(self, event: BlockList.Marked) -> None:
@@ -359,9 +358,7 @@ class PreviewScreen(ForgeScreen):
             self.jump(event.key)
 
     def _show_fix(self, key: str | None) -> None:
-        self.query_one("#finding-fix", Plain).show(
-            plain(self._fixes.get(key or "", ""), app_of(self).palette.quiet)
-        )
+        self.query_one("#finding-fix", Plain).show(plain(self._fixes.get(key or "", ""), app_of(self).palette.quiet))
 
     def jump(self, key: str | None) -> bool:
         """Show the line of a finding; False when it is about no line."""

@@ -96,7 +96,7 @@ class DocumentPane(Widget, can_focus=True):
     def number(self) -> int | None:
         """Which document is at the top, from 1."""
         piece, entry = self.piece, self.entry
-        if self.outline is None or piece is None or entry is None:
+        if self.outline is None or piece is None or entry is None or entry.document is None:
             return None
         return self.outline.document_number(piece, entry)
 
@@ -361,6 +361,7 @@ class DocumentPane(Widget, can_focus=True):
             segments = [Segment(text, styles.get(style, app.palette.text)) for text, style in row.parts]
             if self._target and row.line and self.outline.line_of(piece, row.line) == self._target:
                 segments = [Segment(text, (style or Style()) + app.palette.mark) for text, style, _ in segments]
+                segments[0] = Segment(segments[0].text, (segments[0].style or Style()) + Style(reverse=True))
         strip = Strip(segments).adjust_cell_length(width - 1, Style())
         shown = Segment(app.glyphs.thumb if y in self._thumb() else " ",
                         app.palette.accent if self.has_focus else app.palette.rule)  # fmt: skip

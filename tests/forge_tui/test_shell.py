@@ -37,7 +37,7 @@ async def test_numbers_switch_screens_and_escape_goes_back_but_never_out(
     async with app.run_test(size=(80, 24)) as pilot:
         await settle(pilot)
         for entry in SCREENS:
-            await pilot.press(entry.number)
+            await pilot.press("escape", entry.number)
             await settle(pilot)
             assert app.current_mode == entry.name
             assert f"[{entry.number} {entry.title}]" in screen_text(app)
@@ -140,7 +140,7 @@ async def test_every_screen_fits_and_can_be_resized(
     app = make_app(project)
     async with app.run_test(size=size) as pilot:
         for entry in SCREENS:
-            await pilot.press(entry.number)
+            await pilot.press("escape", entry.number)
             await settle(pilot)
             rows = screen_text(app).split("\n")
             assert len(rows) == size[1] and "all keys" in rows[-1] and "forge-tui" in rows[0]

@@ -1,4 +1,4 @@
-"""Commands as a shell runs them, a project that is copied for each test, and one in which a model was really trained."""
+"""Commands as a shell runs them, an untouched project, and one in which a model was really trained."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ TOPICS = ("bread", "rain", "stones", "music", "birds", "letters", "rivers", "win
 def corpus() -> str:
     """Some dozens of different questions and answers."""
     pairs = [
-        f"Q: What about {topic} and the number {number}?\nA: People who like {topic} count to {number} before breakfast.\n"
+        f"Q: What about {topic} and {number}?\nA: People who like {topic} count to {number} before breakfast.\n"
         for topic in TOPICS
         for number in range(4)
     ]
@@ -97,6 +97,7 @@ def run(folder: Path, *arguments: str, **options: Any) -> Done:
 def make_project(root: Path, job: str = JOB, data: str | None = None) -> Path:
     """A project with a job and one data file."""
     (root / "data").mkdir(parents=True)
+    (root / "models").mkdir()
     (root / "data" / "qa.txt").write_text(corpus() if data is None else data)
     (root / "forge.toml").write_text(job)
     return root
