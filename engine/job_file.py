@@ -248,7 +248,7 @@ def edit_job_text(text: str, changes: Mapping[str, Any]) -> str:
 
     Args:
         text: The present text.
-        changes: Dotted keys ("train.epochs") and their new values; None removes the key.
+        changes: Dotted keys ("train.epochs", "stage.0.epochs") and their new values; None removes the key.
 
     Raises:
         UsageError: the result would not be a valid job.
@@ -267,6 +267,16 @@ def edit_job_text(text: str, changes: Mapping[str, Any]) -> str:
                 for entry in value:
                     stages.append(tomlkit.item(entry))
                 document["stage"] = stages
+            continue
+        table: Any
+        if section == "stage":
+            index, _, key = key.partition(".")
+            stages_now: Any = document["stage"]
+            table = stages_now[int(index)]
+            if value is None:
+                table.pop(key, None)
+            else:
+                table[key] = _plain(value)
             continue
         if section not in document:
             document[section] = tomlkit.table()

@@ -58,7 +58,7 @@ def _about(kind: type) -> str:
 
 def _table(kind: type) -> str:
     rows = ["| key | values | default | meaning |", "|---|---|---|---|"]
-    described = _docstrings(kind)
+    described = docstrings(kind)
     hints = typing.get_type_hints(kind, include_extras=True)
     for field in dataclasses.fields(kind):
         meaning = " ".join(described.get(field.name, "").split())
@@ -66,7 +66,7 @@ def _table(kind: type) -> str:
     return "\n".join(rows) + "\n"
 
 
-def _docstrings(kind: type) -> dict[str, str]:
+def docstrings(kind: type) -> dict[str, str]:
     """The string under each field of a dataclass."""
     module = schema if kind.__module__ == schema.__name__ else __import__(kind.__module__, fromlist=["x"])
     tree = ast.parse(Path(str(module.__file__)).read_text())

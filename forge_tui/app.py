@@ -222,8 +222,8 @@ class ForgeApp(App[None]):
             screen.refresh(layout=True)
             for widget in screen.query("*"):
                 widget.refresh()
-        if isinstance(self.screen, ForgeScreen):
-            self.screen.arrived()
+        if self._base_screen is not None:
+            self._base_screen.arrived()
 
     async def action_quit(self) -> None:
         """Leave; runs go on, and the terminal is told so."""
@@ -367,8 +367,8 @@ class ForgeApp(App[None]):
 
         def done(project: Project) -> None:
             self.open_project(project)
-            if isinstance(self.screen, ForgeScreen):
-                self.screen.arrived()
+            if self._base_screen is not None:
+                self._base_screen.arrived()
             self.notify(f"Made a project in {project.root}.", timeout=5)
 
         self.background.start(lambda: make_project(folder), done, group="project")
@@ -384,8 +384,8 @@ class ForgeApp(App[None]):
         self.overlays = [other for other in self.overlays if other.folder != view.folder]
         self.view = view
         self._redraw_head()
-        if isinstance(self.screen, ForgeScreen):
-            self.screen.arrived()
+        if self._base_screen is not None:
+            self._base_screen.arrived()
         if then is not None:
             then()
 
@@ -409,6 +409,12 @@ class ForgeApp(App[None]):
             self.view = None
             self._redraw_head()
 
+    @property
+    def _base_screen(self) -> ForgeScreen | None:
+        """The screen of the main row below any dialogs; None while the app closes."""
+        stack = self.screen_stack
+        return stack[0] if stack and isinstance(stack[0], ForgeScreen) else None
+
     def _tick(self) -> None:
         view = self.view
         if view is None:
@@ -417,8 +423,8 @@ class ForgeApp(App[None]):
         if changes.phase:
             self._redraw_head()
             self.refresh_bindings()
-        screen = self.screen_stack[0]
-        if changes and isinstance(screen, ForgeScreen):
+        screen = self._base_screen
+        if changes and screen is not None:
             screen.run_changed(changes)
 
     def look_again(self) -> None:
@@ -428,8 +434,8 @@ class ForgeApp(App[None]):
             self._redraw_head()
 
     def _redraw_head(self) -> None:
-        with contextlib.suppress(IndexError):
-            for bar in self.screen_stack[0].query(StatusBar):
+        if self._base_screen is not None:
+            for bar in self._base_screen.query(StatusBar):
                 bar.refresh()
 
     def headline(self) -> tuple[Text, Text]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,8 @@ from engine.processor import cpu_does_bf16, physical_cores, processor_name
 KEPT_SECONDS = 7 * 86400
 SHARE_OF_PEAK = 0.5
 """Of the speed of bare matrix products, what training reaches."""
+BUSY = 1.0
+"""Waiting processes a core, above which a measurement says little."""
 GPU_FLOPS = 2.0e13
 """Sustained operations a second of a GPU that nothing is known of."""
 
@@ -98,6 +101,8 @@ def probe_machine(cache: Path) -> dict[str, Any] | None:
         found: dict[str, Any] = run_task("engine.training.machine:probe", {})
     except ForgeError:
         return None
+    if os.getloadavg()[0] > BUSY * physical_cores():
+        return found  # measured beside other work: good for now, not worth remembering
     stored = {"time": time.time(), "name": processor_name(), "found": found}
     with contextlib.suppress(OSError, ForgeError):
         cache.mkdir(parents=True, exist_ok=True)

@@ -76,6 +76,10 @@ def facts(entry: ModelEntry) -> list[tuple[str, str]]:
     ]
     if not entry.published:
         found[1:] = [("state", f"nothing is published yet; its newest run is {entry.phase or 'gone'}")]
+    if entry.note:
+        found.append(("note", entry.note))
+    if entry.tags:
+        found.append(("tags", ", ".join(entry.tags)))
     if entry.data:
         found.append(("data", "\n".join(file.path for file in entry.data)))
     if entry.vocabulary:
@@ -89,10 +93,6 @@ def facts(entry: ModelEntry) -> list[tuple[str, str]]:
         found.append(("was called", ", ".join(former.name for former in entry.about.former)))
     if entry.runs:
         found.append(("runs", f"{entry.runs}, the newest ({entry.run}) {entry.phase}"))
-    if entry.tags:
-        found.append(("tags", ", ".join(entry.tags)))
-    if entry.note:
-        found.append(("note", entry.note))
     if entry.problem:
         found.append(("problem", entry.problem))
     return found
@@ -129,9 +129,11 @@ def inspection_facts(found: Inspection) -> list[tuple[str, str]]:
 
 def trashed_words(entry: Trashed) -> str:
     """What lies in the trash, and why."""
-    kind = {"model": "model", "version": "replaced model", "run": "run"}[entry.label.kind]
-    reason = entry.label.reason
-    return kind + (f", {reason}" if reason and reason != "deleted" else "")
+    kind, reason = entry.label.kind, entry.label.reason
+    if kind == "version":
+        return reason or "replaced"
+    what = f"run {entry.label.run}" if kind == "run" else "model"
+    return what + (f", {reason}" if reason and reason != "deleted" else "")
 
 
 def figure_words(figure: Figure) -> tuple[str, str]:

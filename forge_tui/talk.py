@@ -45,7 +45,7 @@ class Answer:
         self.state = "stopped" if reason == "cancelled" else "done"
         self.tokens, self.seconds = tokens, seconds
         words = [_REASONS.get(reason, reason)]
-        if not self.text.strip():
+        if not self.text.strip() and reason != "cancelled":
             words.append("(it said nothing)")
         if truncated:
             words.append(f"{truncated} tokens of the conversation no longer fit into its context")

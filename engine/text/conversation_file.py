@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,6 +20,10 @@ FORMATS = {".txt": "qa", ".jsonl": "jsonl"}
 _APPENDABLE = ("qa", "chat", "jsonl")
 _REWRITTEN_BYTES = 8 << 20
 """Files up to here are replaced as a whole; longer ones are appended to."""
+
+
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f]")
+"""What a model may say and a text file may not hold: a reader would take the file for a program."""
 
 
 def check_file(project: Project, name: str) -> Path:
@@ -63,7 +68,7 @@ def append_conversation(path: Path, turns: Sequence[Turn]) -> str:
     """
     kind = _format_of(path)
     text = written(Document(tuple(turns)), kind)
-    if text is None:
+    if text is None or (kind != "jsonl" and _CONTROL.search(text)):
         raise UsageError(
             f"This conversation cannot be written as {LABELS[kind]} without changing it.",
             file=path,
@@ -82,7 +87,8 @@ def append_conversation(path: Path, turns: Sequence[Turn]) -> str:
 
 
 def _format_of(path: Path) -> str:
-    if not path.exists() or path.stat().st_size == 0:
+    size = path.stat().st_size if path.exists() else 0
+    if not size or (size <= _REWRITTEN_BYTES and not path.read_bytes().strip()):
         return FORMATS[path.suffix.lower()]
     found = sniff(path)
     if found.format not in _APPENDABLE:

@@ -13,9 +13,10 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,7 +71,10 @@ def build(
             raise UsageError(f"The weight {file.weight} is not possible.", file=file.path, fix="Use 0.001 to 1000.")
     tokens = [cache_tokens(file, tokenizer, Path(cache_dir), strict=strict, progress=progress) for file in files]
     weights = [file.weight for file in files]
-    return corpus_of(tokens, weights, tokenizer, validation=validation, seed=seed, deduplicate=deduplicate)
+    corpus = corpus_of(tokens, weights, tokenizer, validation=validation, seed=seed, deduplicate=deduplicate)
+    # The corpus has the index of all files in one; keeping theirs as well would double it.
+    light = replace(corpus.documents, files=tuple(file.without_index() for file in tokens))
+    return replace(corpus, documents=light)
 
 
 def corpus_of(
@@ -109,7 +113,7 @@ def corpus_of(
         text_bytes=np.concatenate([file.text_bytes for file in files]),
         hashes=hashes,
         weights=np.repeat(np.array(weights, dtype=np.float64), counts),
-        trained=np.flatnonzero(trained),
+        trained=np.flatnonzero(trained).astype(np.int32),
         validated=np.flatnonzero(validated),
         held_out=held_out,
         tokenizer=tokenizer,
@@ -130,7 +134,7 @@ class Corpus:
     """`split.text_hash` of each document."""
     weights: NDArray[np.float64]
     """How often each document is seen in an epoch, on average."""
-    trained: NDArray[np.int64]
+    trained: NDArray[np.int32]
     """Indices of the documents that are trained on."""
     validated: NDArray[np.int64]
     """Indices of the documents that are validated on."""
@@ -216,7 +220,7 @@ class Corpus:
         """The validation documents, always in the same order; no rows when validation is not possible."""
         return self._packed(self.validated, sequence_length, prompt_weight, None)
 
-    def _in_epoch(self, epoch: int, seed: int) -> NDArray[np.int64]:
+    def _in_epoch(self, epoch: int, seed: int) -> NDArray[np.int32]:
         """Each training document as often as this epoch sees it.
 
         A weight of 1.5 is once and twice in turn, each document starting at a place of its own: over any stretch of
@@ -230,10 +234,11 @@ class Corpus:
         return np.repeat(self.trained, times.astype(np.int64))
 
     def _packed(
-        self, which: NDArray[np.int64], sequence_length: int, prompt_weight: float, shuffle: int | None
+        self, which: NDArray[Any], sequence_length: int, prompt_weight: float, shuffle: int | None
     ) -> EpochOrder:
         return EpochOrder(
-            self.documents.take(which),
+            self.documents,
+            which.astype(np.int32),
             sequence_length,
             byte_lengths=self._byte_lengths,
             padding=self.tokenizer.end_of_text,

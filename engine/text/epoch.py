@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +12,10 @@ from engine.text.mask import weight_of
 from engine.text.packing import Packing, pack
 from engine.text.shuffle import permutation
 from engine.text.token_cache import TokenFile
+
+RELEASE_TOKENS = 1 << 15
+"""Tokens read from the mapped files before their pages are given back: each read touches a page of 4 KiB, and a corpus
+of gigabytes would come to count as memory of this process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +48,6 @@ class Documents:
     tokens: NDArray[np.int32]
     """Number of tokens."""
 
-    def take(self, which: NDArray[Any]) -> Documents:
-        """Some of them, by mask or by index."""
-        return Documents(self.files, self.file[which], self.start[which], self.tokens[which])
-
 
 class EpochOrder:
     """The rows of one epoch, or of the validation data, in order."""
@@ -56,6 +55,7 @@ class EpochOrder:
     def __init__(
         self,
         documents: Documents,
+        which: NDArray[np.int32],
         sequence_length: int,
         *,
         byte_lengths: NDArray[np.int32],
@@ -66,7 +66,8 @@ class EpochOrder:
         """Pack the documents in their order.
 
         Args:
-            documents: In the order of this epoch.
+            documents: All of them.
+            which: Those of this epoch, by index and in order; one may come several times.
             sequence_length: Tokens a row predicts.
             byte_lengths: UTF-8 bytes of text of every token id.
             padding: Id that fills the unused end of a row.
@@ -79,13 +80,16 @@ class EpochOrder:
         self._byte_lengths = byte_lengths
         self._padding = padding
         self._weights = np.array([weight_of(kind, prompt_weight) for kind in TokenKind], dtype=np.float32)
+        self._which = which
+        lengths = documents.tokens[which]
         phase = None if shuffle is None else 1 + shuffle % (sequence_length + 1)
-        self._packing: Packing = pack(documents.tokens, sequence_length, phase)
+        self._packing: Packing = pack(lengths, sequence_length, phase)
         self.rows = self._packing.rows
         """Number of rows."""
-        self.tokens = int(documents.tokens.sum(dtype=np.int64))
+        self.tokens = int(lengths.sum(dtype=np.int64))
         """Tokens of all documents together."""
         self._order = np.arange(self.rows) if shuffle is None else permutation(self.rows, shuffle)
+        self._read = 0
 
     def batch(self, first_row: int, n: int) -> Batch:
         """Rows `first_row` to `first_row + n`; fewer where the epoch ends before.
@@ -100,6 +104,11 @@ class EpochOrder:
         kinds = np.full(ids.shape, TokenKind.PADDING, dtype=np.uint8)
         for position, row in enumerate(chosen.tolist()):
             self._fill(row, ids[position], kinds[position])
+        self._read += ids.size
+        if self._read >= RELEASE_TOKENS:
+            self._read = 0
+            for file in self._documents.files:
+                file.release()
         targets, kinds = ids[:, 1:], kinds[:, 1:]
         weights = self._weights[kinds]
         sizes = self._byte_lengths[targets] * ((weights > 0) & (kinds != TokenKind.TEMPLATE))
@@ -115,7 +124,7 @@ class EpochOrder:
         packing, documents = self._packing, self._documents
         at = 0
         for piece in range(int(packing.row_start[row]), int(packing.row_start[row + 1])):
-            document, first = int(packing.document[piece]), int(packing.first[piece])
+            document, first = int(self._which[packing.document[piece]]), int(packing.first[piece])
             context = 1 if first else 0
             count = int(packing.tokens[piece]) + context
             begin = int(documents.start[document]) + first - context

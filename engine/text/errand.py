@@ -67,7 +67,8 @@ def main() -> int:
     threading.Thread(target=_leave_with_reader, daemon=True).start()
     os.nice(NICE)
     try:
-        request = msgspec.convert(json.loads(line), Request)
+        kinds: Any = Request
+        request: Request = msgspec.convert(json.loads(line), kinds)
         _say(result=_do(request))
     except ForgeError as error:
         fields = {"text": error.text, "fix": error.fix, "file": error.file, "line": error.line, "code": error.code}

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import mmap
 import shutil
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from math import inf
 from pathlib import Path
@@ -76,6 +77,18 @@ class TokenFile:
     """UTF-8 bytes of text in each document; without control tokens and role headers."""
     skipped: dict[str, int]
     """Places in the file whose text is in no document, by reason."""
+
+    def release(self) -> None:
+        """Give the mapped pages back to the kernel; they are read again when they are needed."""
+        for array in (self.tokens, self.kinds):
+            mapped = getattr(array, "_mmap", None)
+            if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
+                mapped.madvise(mmap.MADV_DONTNEED)
+
+    def without_index(self) -> TokenFile:
+        """The tokens alone, for a corpus that has the documents' index of all its files in one."""
+        nothing = np.zeros(0, dtype=np.int64)
+        return replace(self, starts=nothing, hashes=nothing.astype(np.uint64), text_bytes=nothing)
 
 
 def cache_tokens(

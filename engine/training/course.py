@@ -55,7 +55,7 @@ class CourseStage:
     schedule: Schedule = field(init=False)
 
     def __post_init__(self) -> None:
-        rows = self.order(0).rows
+        rows = self.corpus.rows(0, sequence_length=self.sequence_length, seed=self.seed)
         self.steps_per_epoch = max(1, math.ceil(rows / self.rows_per_step))
         steps = self.steps_per_epoch * self.epochs
         self.schedule = Schedule(self.learning_rate, steps, max(1, round(self.warmup * steps)))
@@ -68,6 +68,7 @@ class CourseStage:
     def order(self, epoch: int) -> EpochOrder:
         """The packed rows of an epoch; the last one asked for is kept."""
         if self._order is None or self._order[0] != epoch:
+            self._order = None  # two epochs' packings at once would be the peak of the memory
             order = self.corpus.epoch(
                 epoch, sequence_length=self.sequence_length, seed=self.seed, prompt_weight=self.prompt_weight
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from engine.runs.speaker import Ended, Speaker
 
 DEFAULTS = SamplingSettings()
+RETRIES = 5
+"""How often a newer checkpoint is tried when the one that was chosen is gone."""
 
 HELP = """\
 /reset          forget the conversation
@@ -82,25 +85,38 @@ def run(args: argparse.Namespace) -> int:
         repetition_penalty=args.repetition_penalty, seed=args.seed, max_tokens=args.max_tokens, stop=tuple(args.stop),
     )  # fmt: skip
     project = current_project()
-    voice = voice_of(project, existing_model(project, args.name).name, args.checkpoint)
-    with contextlib.closing(Talk(voice, settings, system=args.system)) as talk:
+    name = existing_model(project, args.name).name
+    with contextlib.closing(Talk(lambda: voice_of(project, name, args.checkpoint), settings, args.system)) as talk:
         if args.prompt is not None:
             talk.answer(args.prompt)
             return int(ExitCode.DONE)
         return _converse(talk) if sys.stdin.isatty() else _answer_lines(talk)
 
 
+class _GoneError(Exception):
+    """The checkpoint was thrown away before it was read."""
+
+
 class Talk:
     """One conversation with one model."""
 
-    def __init__(self, voice: Voice, settings: SamplingSettings, *, system: str = "") -> None:
+    def __init__(self, choose: Callable[[], Voice], settings: SamplingSettings, system: str = "") -> None:
+        """Begin to load the model.
+
+        Args:
+            choose: Finds what answers; asked again when that is gone, as checkpoints of a run that goes on are.
+            settings: How to sample.
+            system: What the model is told before everything.
+        """
         from engine.runs.speaker import Speaker
 
-        self.voice = voice
+        self._choose = choose
+        self.voice = voice = choose()
         self.settings = settings
         self.turns: list[Turn] = []
         self.system = system
         self._saved: list[Turn] = []
+        self._retries = RETRIES
         self._speaker: Speaker = Speaker(voice.folder, considerate=voice.live)
 
     def close(self) -> None:
@@ -114,13 +130,18 @@ class Talk:
             ForgeError: the model cannot answer.
         """
         self.turns.append(Turn("user" if self.voice.converses else "text", prompt))
-        number = self._speaker.ask(self._said(), self._next_settings(), continues=not self.voice.converses)
+        if self.voice.live and (newest := self._choose()).folder != self.voice.folder:
+            self.voice = newest
+            self._speaker.load(newest.folder)
+        number = self._ask()
         pieces: list[str] = []
         ended: Ended | None = None
         stopped = False
         while ended is None:
             try:
                 ended = self._take(number, pieces)
+            except _GoneError:
+                number = self._ask_newer()
             except KeyboardInterrupt:
                 if stopped:
                     raise
@@ -131,6 +152,15 @@ class Talk:
         if self.voice.converses:
             self.turns.append(Turn("assistant", "".join(pieces)))
         return not stopped
+
+    def _ask(self) -> int:
+        return self._speaker.ask(self._said(), self._next_settings(), continues=not self.voice.converses)
+
+    def _ask_newer(self) -> int:
+        """Load what answers now, and ask it."""
+        self.voice = self._choose()
+        self._speaker.load(self.voice.folder)
+        return self._ask()
 
     def _said(self) -> list[Turn]:
         if not self.voice.converses:
@@ -155,7 +185,10 @@ class Talk:
                     sys.stdout.flush()
                 case Ended() if word.answer == number:
                     ended = word
-                case Trouble():
+                case Trouble(answer=None, fatal=False) if self.voice.live and self._retries > 0:
+                    self._retries -= 1
+                    raise _GoneError
+                case Trouble(answer=answer) if answer in (None, number):
                     raise error_of("failed", word.text, word.fix)
         return ended
 

@@ -32,6 +32,7 @@ class Entry:
 
 SCREENS: tuple[Entry, ...] = (
     Entry("data", "1", "Data", "DataScreen"),
+    Entry("models", "2", "Models", "ModelsScreen"),
     Entry("train", "3", "Train", "TrainScreen"),
     Entry("manager", "4", "Manager", "ManagerScreen"),
     Entry("chat", "5", "Chat", "ChatScreen"),

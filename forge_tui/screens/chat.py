@@ -31,7 +31,7 @@ from forge_tui.widgets.transcript import Transcript
 LISTEN_SECONDS = 0.1
 IDLE_SECONDS = 300.0
 """A model that nobody talks to is let go after so long: its memory is wanted elsewhere."""
-BESIDE, SYSTEM, SETTINGS = "chat.beside", "chat.system", "chat.settings"
+SYSTEM, SETTINGS = "chat.system", "chat.settings"
 """What is remembered besides the model."""
 
 
@@ -89,12 +89,12 @@ class ChatScreen(ForgeScreen):
     def _found(self, models: list[ModelEntry]) -> None:
         self._models, self._known = models, True
         answers = app_of(self).settings.answers
-        wanted = chat_choice.decode(answers.get(VOICE, "")) or chat_choice.best(models)
-        beside = chat_choice.decode(answers.get(BESIDE, ""))
+        wanted = chat_choice.decode(answers.get(VOICE, ""))
         there = {entry.name for entry in models}
-        chosen = [choice for choice in (wanted, beside) if choice is not None and choice[0] in there]
-        if not chosen and (first := chat_choice.best(models)):
-            chosen = [first]
+        if wanted is None or wanted[0] not in there:
+            wanted = chat_choice.best(models)
+        others = [(side.model, side.which) for side in self._sides[1:] if side.model in there]
+        chosen = [wanted, *others] if wanted else []
         if chosen != [(side.model, side.which) for side in self._sides]:
             self._choose(chosen)
         self._show()
@@ -295,7 +295,6 @@ class ChatScreen(ForgeScreen):
     def action_beside(self) -> None:
         """A second model beside the first, or no longer."""
         if len(self._sides) > 1:
-            app_of(self).remember_answer(BESIDE, "")
             self._choose([(self._sides[0].model, self._sides[0].which)])
             self._show()
         elif self._sides:
@@ -312,7 +311,8 @@ class ChatScreen(ForgeScreen):
             choice = chat_choice.decode(key or "")
             if choice is None:
                 return
-            app.remember_answer(VOICE if side == 0 else BESIDE, key or "")
+            if side == 0:
+                app.remember_answer(VOICE, key or "")
             chosen = [(partner.model, partner.which) for partner in self._sides]
             chosen[side : side + 1] = [choice]
             self._choose(chosen)

@@ -13,7 +13,7 @@ from forge_tui.palette import Palette
 from forge_tui.phase import phase_text
 from forge_tui.text import one_line, plain
 
-COLUMNS = (("size", 13), ("val bpb", 7), ("trained", 13), ("data", 18), ("tags", 18))
+COLUMNS = (("val bpb", 7), ("trained", 13), ("size", 13), ("data", 18), ("tags", 18))
 """Names and widths of what stands right of the name; what does not fit is left out from the end."""
 NARROWEST, WIDEST = 12, 34
 """Cells of the name."""

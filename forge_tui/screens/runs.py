@@ -83,7 +83,7 @@ class RunsScreen(ForgeScreen):
     def _look(self) -> None:
         app = app_of(self)
         project = app.project
-        if app.screen is not self:
+        if not self.is_active:
             return
         if project is None:
             self._show([])

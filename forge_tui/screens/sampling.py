@@ -20,14 +20,14 @@ from forge_tui.text import plain, sanitize
 from forge_tui.widgets.plain import Plain
 
 ABOUT = {
-    "temperature": "0 always takes the likeliest token; 0.8 is lively",
-    "top_k": "only the k likeliest tokens; 0 for all",
-    "top_p": "only the likeliest that make up this share; 1 for all",
-    "min_p": "only tokens this likely beside the likeliest; 0 for all",
-    "repetition_penalty": "above 1, what was said is less likely; 1 for none",
+    "temperature": "0: always the likeliest token",
+    "top_k": "only the k likeliest; 0: all",
+    "top_p": "likeliest of this share; 1: all",
+    "min_p": "at least so likely; 0: all",
+    "repetition_penalty": "above 1: repeats itself less",
     "max_tokens": "longest answer",
-    "seed": "the same seed gives the same answer; empty draws one",
-    "stop": "end before one of these texts; commas between",
+    "seed": "same seed, same answer; empty: any",
+    "stop": "ends before such texts; commas",
 }
 
 

@@ -14,7 +14,7 @@ from forge_tui.glyphs import Glyphs
 from forge_tui.keys import bindings
 from forge_tui.palette import Palette
 from forge_tui.talk import Answer, Exchange
-from forge_tui.text import one_line, plain, sanitize
+from forge_tui.text import one_line, sanitize
 from forge_tui.wrapping import wrap_text
 
 LABEL = 10
@@ -60,7 +60,8 @@ class Transcript(ScrollView, can_focus=True):
         for index in [index for index in self._drawn if index >= len(self._exchanges)]:
             del self._drawn[index]
         if not lines:
-            lines = [Text(end=""), *(plain(f" {line}", app.palette.quiet) for line in self._empty)]
+            rows = [row for line in self._empty for row in wrap_text(sanitize(line), width - 2)]
+            lines = [Text(end=""), *(Text(f" {row}", style=app.palette.quiet, end="") for row in rows)]
         self._lines = lines
         self.virtual_size = Size(self.size.width, len(lines))
         if follows:

@@ -144,14 +144,9 @@ def _addresses(data: bytes, raw: npt.NDArray[np.uint8], digits: npt.NDArray[np.b
             end = match.end()
             yield match.start(), "ip_address", mask(match[0].decode("ascii"))
     colons = np.flatnonzero(raw == ord(":"))
-    crowded = np.concatenate([colons[:-1][np.diff(colons) == 1], colons[:-6][colons[6:] - colons[:-6] <= 30]])
-    end = 0
-    for place in np.sort(crowded).tolist():
-        if place < end:
-            continue
-        for match in _IPV6.finditer(data, max(place - 40, 0), place + 42):
-            if match.start() <= place < match.end() and _public(match[0]):
-                end = match.end()
+    if (np.diff(colons) == 1).any() or (colons[6:] - colons[:-6] <= 30).any():
+        for match in _IPV6.finditer(data):
+            if (b"::" in match[0] or match[0].count(b":") == 7) and _public(match[0]):
                 yield match.start(), "ip_address", mask(match[0].decode("ascii"))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 
 import msgspec
 import numpy as np
@@ -12,6 +13,9 @@ from engine.text.conversation import Document, Turn
 from engine.text.findings.batch import Batch
 from engine.text.findings.check import Check
 from engine.text.findings.finding import Ledger
+
+SHOWN = 200
+"""Characters of a text that a finding gets."""
 
 _TAG = re.compile(r"<(/?)tool_(call|result)>")
 _TAG_BYTES = re.compile(rb"</?tool_(?:call|result)>")
@@ -39,38 +43,65 @@ class Tools(Check):
         for turn in document.turns:
             if "tool_" not in turn.text:
                 continue
+            lines = _Lines(turn)
             if turn.role in ("user", "system"):
                 match = _TAG.search(turn.text)
                 if match:
-                    ledger.add("tool_role", _line(turn, match.start()), turn.text[match.start() :][:200])
+                    ledger.add("tool_role", lines.at(match.start()), _around(turn.text, match.start()))
                 continue
-            for kind, body, offset in _bodies(turn, ledger):
-                line = _line(turn, offset)
+            for kind, body, offset in _bodies(turn, lines, ledger):
+                line = lines.at(offset)
                 if kind == "result" and not called:
-                    ledger.add("tool_order", line, body)
+                    ledger.add("tool_order", line, body[:SHOWN])
                 called = kind == "call" or called
                 self.calls += kind == "call"
                 _check_json(kind, body, line, ledger)
 
 
-def _bodies(turn: Turn, ledger: Ledger) -> list[tuple[str, str, int]]:
+class _Lines:
+    """Lines of places in a turn; cheap when they are asked for in order."""
+
+    def __init__(self, turn: Turn) -> None:
+        self._turn = turn
+        self._offset = self._line = 0
+        if turn.last_line > turn.first_line:
+            # A turn whose text begins on the line after its marker has one line more than its text shows.
+            self._line = max(turn.last_line - turn.first_line - turn.text.count("\n"), 0)
+
+    def at(self, offset: int) -> int:
+        """The line that holds the character at `offset`."""
+        turn = self._turn
+        if turn.last_line == turn.first_line:
+            return turn.first_line
+        if offset >= self._offset:
+            self._line += turn.text.count("\n", self._offset, offset)
+        else:
+            self._line -= turn.text.count("\n", offset, self._offset)
+        self._offset = offset
+        return min(turn.first_line + self._line, turn.last_line)
+
+
+def _bodies(turn: Turn, lines: _Lines, ledger: Ledger) -> Iterator[tuple[str, str, int]]:
     """What stands between the tags of a turn; unbalanced tags are noted."""
-    bodies: list[tuple[str, str, int]] = []
+    text = turn.text
     opened: re.Match[str] | None = None
-    for tag in _TAG.finditer(turn.text):
+    for tag in _TAG.finditer(text):
         if not tag[1]:
             if opened is not None:
-                ledger.add("tool_tags", _line(turn, opened.start()), turn.text[opened.start() : tag.end()])
+                ledger.add("tool_tags", lines.at(opened.start()), _around(text, opened.start()))
             opened = tag
         elif opened is None or opened[2] != tag[2]:
-            ledger.add("tool_tags", _line(turn, tag.start()), turn.text[max(tag.start() - 60, 0) : tag.end()])
+            ledger.add("tool_tags", lines.at(tag.start()), _around(text, max(tag.start() - 60, 0)))
             opened = None
         else:
-            bodies.append((tag[2], turn.text[opened.end() : tag.start()], opened.start()))
+            yield tag[2], text[opened.end() : tag.start()], opened.start()
             opened = None
     if opened is not None:
-        ledger.add("tool_tags", _line(turn, opened.start()), turn.text[opened.start() :][:200])
-    return bodies
+        ledger.add("tool_tags", lines.at(opened.start()), _around(text, opened.start()))
+
+
+def _around(text: str, start: int) -> str:
+    return text[start : start + SHOWN]
 
 
 def _check_json(kind: str, body: str, line: int, ledger: Ledger) -> None:
@@ -81,11 +112,11 @@ def _check_json(kind: str, body: str, line: int, ledger: Ledger) -> None:
             json.loads(body)
         except (ValueError, RecursionError) as problem:
             reason = problem.msg if isinstance(problem, json.JSONDecodeError) else "nested too deeply"
-            ledger.add("tool_json", line, f"{reason}: {body.strip()}")
+            ledger.add("tool_json", line, f"{reason}: {body[:SHOWN].strip()}")
         return
     wrong = fields_wrong(kind, value)
     if wrong:
-        ledger.add("tool_fields", line, f"{wrong}: {body.strip()}")
+        ledger.add("tool_fields", line, f"{wrong}: {body[:SHOWN].strip()}")
 
 
 def fields_wrong(kind: str, value: object) -> str:
@@ -108,11 +139,3 @@ def fields_wrong(kind: str, value: object) -> str:
     if not value["success"] and not any(key in value for key in ("error", "result")):
         return 'a failure needs "error"'
     return ""
-
-
-def _line(turn: Turn, offset: int) -> int:
-    if turn.first_line == 0 or turn.last_line == turn.first_line:
-        return turn.first_line
-    # A turn whose text begins on the line after its marker has one line more than its text shows.
-    late = turn.last_line - turn.first_line - turn.text.count("\n")
-    return min(turn.first_line + max(late, 0) + turn.text.count("\n", 0, offset), turn.last_line)

@@ -28,6 +28,9 @@ FIELDS: dict[str, tuple[str, ...]] = {
 
 KNOWN_COLUMNS = frozenset(name for names in FIELDS.values() for name in names)
 
+MOST_SHAPES = 256
+"""Sets of field names that a reader remembers."""
+
 SPEAKERS: dict[str, Role] = {
     "user": "user",
     "human": "user",
@@ -68,6 +71,7 @@ class RecordReader:
         self._name = name
         self._report = report
         self._columns = dict(columns or {})
+        self._shapes: dict[tuple[str, ...], dict[str, list[str]]] = {}
 
     def document(self, record: object, first_line: int, last_line: int) -> Document | None:
         """The document of one record; None, and a report, when it holds nothing to learn.
@@ -143,21 +147,32 @@ class RecordReader:
         return [("system", text)] if text else []
 
     def _field(self, record: dict[str, Any], field: str) -> Any:
-        own = self._columns.get(field)
-        if own is not None:
-            return record.get(own)
-        mapped = self._columns.values()
-        for name in FIELDS[field]:
-            if name in record and record[name] is not None and name not in mapped:
-                return record[name]
-        if field == "messages":
-            return None
-        # Column names of hand-made tables are often capitalised.
-        lower = {name.lower(): name for name in record if isinstance(name, str)}
-        for name in FIELDS[field]:
-            if name in lower and record[lower[name]] is not None and lower[name] not in mapped:
-                return record[lower[name]]
+        shape = tuple(record)
+        names = self._shapes.get(shape)
+        if names is None:
+            names = self._names(record)
+            if len(self._shapes) < MOST_SHAPES:
+                self._shapes[shape] = names
+        for name in names.get(field, ()):
+            value = record[name]
+            if value is not None:
+                return value
         return None
+
+    def _names(self, record: dict[str, Any]) -> dict[str, list[str]]:
+        """For each field the record's own names for it, the likeliest first."""
+        # Column names of hand-made tables are often capitalised.
+        lower = {name.lower(): name for name in reversed(list(record)) if isinstance(name, str)}
+        mapped = set(self._columns.values())
+        names: dict[str, list[str]] = {}
+        for field, usual in FIELDS.items():
+            own = self._columns.get(field)
+            if own is not None:
+                names[field] = [own] if own in record else []
+            else:
+                known = [name if name in record else lower.get(name) for name in usual]
+                names[field] = [name for name in known if name is not None and name not in mapped]
+        return {field: found for field, found in names.items() if found}
 
 
 def _message(message: object) -> Said:

@@ -7,14 +7,7 @@ from pathlib import Path
 import pytest
 
 from engine.project import Project
-from tests.model_projects import copy_project, train_model
-
-
-@pytest.fixture(scope="session")
-def trained_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("template") / "project"
-    train_model(root)
-    return root
+from tests.model_projects import copy_project
 
 
 @pytest.fixture

@@ -90,7 +90,12 @@ def test_an_unknown_target_is_refused() -> None:
 
 @pytest.mark.parametrize(
     ("file", "target", "name"),
-    [("x/a.txt", "jsonl", "a.jsonl"), ("a.txt.gz", "qa", "a.qa.txt"), ("a", "text", "a.text.txt"), (".gz", "qa", "data.qa.txt")],
+    [
+        ("x/a.txt", "jsonl", "a.jsonl"),
+        ("a.txt.gz", "qa", "a.qa.txt"),
+        ("a", "text", "a.text.txt"),
+        (".gz", "qa", "data.qa.txt"),
+    ],
 )
 def test_names(file: str, target: str, name: str) -> None:
     assert converted_name(file, target) == name

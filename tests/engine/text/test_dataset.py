@@ -126,7 +126,7 @@ class TestOrder:
         neighbours = []
         for epoch in range(2):
             order = data.epoch(epoch, sequence_length=128, seed=1)
-            begins = order._documents.start[order._packing.document].tolist()
+            begins = order._documents.start[order._which[order._packing.document]].tolist()
             neighbours.append(set(itertools.pairwise(begins)))
         assert len(neighbours[0] & neighbours[1]) < 0.05 * len(neighbours[0])
 

@@ -26,7 +26,7 @@ INPUTS = int(os.environ.get("FORGE_FUZZ", "400"))
 SEED = int(os.environ.get("FORGE_FUZZ_SEED", "1"))
 SECONDS_PER_MEGABYTE = 2.0
 SECONDS_ANYWAY = 3.0
-"""For a machine that does something else meanwhile."""
+"""Starting costs; and a machine that does something else meanwhile is slower."""
 
 NAMES = [name for name in FORMATS if name != "parquet"]
 BY_LINES = ("qa", "chat", "router", "instruction", "chatml", "text", "text-headings", "text-whole", "markdown")
@@ -172,7 +172,7 @@ def read(path: Path, name: str) -> None:
 
 def one_input(data: bytes, path: Path, chance: random.Random) -> None:
     path.write_bytes(data)
-    started = time.monotonic()
+    started = time.process_time()
     for name in chance.sample(NAMES, 3):
         try:
             read(path, name)
@@ -195,7 +195,7 @@ def one_input(data: bytes, path: Path, chance: random.Random) -> None:
         (result,) = repair([path], path.parent / "fixed")
         assert result.copy or result.failed
     allowed = SECONDS_ANYWAY + 8 * SECONDS_PER_MEGABYTE * len(data) / 1e6
-    assert time.monotonic() - started < allowed
+    assert time.process_time() - started < allowed
 
 
 def test_damaged_files(tmp_path: Path) -> None:
@@ -212,54 +212,55 @@ def test_damaged_files(tmp_path: Path) -> None:
 
 
 HUGE: dict[str, tuple[bytes, int]] = {
-    "one line": (b"word ", 4_000_000),
-    "one word": (b"x", 4_000_000),
-    "spaces": (b" ", 4_000_000),
-    "newlines": (b"\n", 2_000_000),
-    "brackets": (b"[", 4_000_000),
-    "objects": (b'{"a":', 4_000_000),
-    "quotes": (b'"', 4_000_000),
-    "calls": (b"<tool_call>", 2_000_000),
-    "results": (b"\n<tool_result>", 2_000_000),
-    "old calls": (b"<|tool_call|>f(", 2_000_000),
-    "old calls with brackets": (b"<|tool_call|>f()  ", 2_000_000),
-    "messages": (b"<|im_start|>user<|im_end|>", 2_000_000),
-    "message starts": (b"<|im_start|>user ", 2_000_000),
-    "questions": (b"Q: \n", 2_000_000),
-    "comments": (b"# ====\n", 2_000_000),
-    "backslashes": (b"\\", 2_000_000),
-    "digits": (b"1234 ", 2_000_000),
-    "cards": (b"4539148803436467 ", 1_000_000),
-    "dots": (b"1.1.1.1.", 1_000_000),
-    "colons": (b"::", 1_000_000),
-    "at signs": (b"a@", 2_000_000),
-    "domains": (b"@a.b.c.d.", 2_000_000),
-    "copyright": (b"copyright   ", 2_000_000),
-    "mojibake": ("Ã©â€™".encode(), 2_000_000),
-    "capitals": (b"DE89 ", 2_000_000),
-    "passwords": (b"password: ", 2_000_000),
-    "fences": (b"```\n", 1_000_000),
-    "headings": (b"# a\n", 1_000_000),
-    "commas": (b"prompt,completion,", 1_000_000),
-    "accents": ("\u0301".encode(), 2_000_000),
-    "escapes": (b'{"text": "\\ud800"}\n', 1_000_000),
+    "one line": (b"word ", 1_000_000),
+    "one word": (b"x", 1_000_000),
+    "spaces": (b" ", 1_000_000),
+    "newlines": (b"\n", 500_000),
+    "brackets": (b"[", 1_000_000),
+    "objects": (b'{"a":', 1_000_000),
+    "quotes": (b'"', 1_000_000),
+    "calls": (b"<tool_call>", 500_000),
+    "results": (b"\n<tool_result>", 500_000),
+    "old calls": (b"<|tool_call|>f(", 500_000),
+    "old calls with brackets": (b"<|tool_call|>f()  ", 500_000),
+    "messages": (b"<|im_start|>user<|im_end|>", 500_000),
+    "message starts": (b"<|im_start|>user ", 500_000),
+    "questions": (b"Q: \n", 500_000),
+    "comments": (b"# ====\n", 500_000),
+    "backslashes": (b"\\", 500_000),
+    "digits": (b"1234 ", 500_000),
+    "cards": (b"4539148803436467 ", 250_000),
+    "dots": (b"1.1.1.1.", 250_000),
+    "colons": (b"::", 250_000),
+    "at signs": (b"a@", 500_000),
+    "domains": (b"@a.b.c.d.", 500_000),
+    "copyright": (b"copyright   ", 500_000),
+    "mojibake": ("Ã©â€™".encode(), 500_000),
+    "capitals": (b"DE89 ", 500_000),
+    "passwords": (b"password: ", 500_000),
+    "fences": (b"```\n", 250_000),
+    "headings": (b"# a\n", 250_000),
+    "commas": (b"prompt,completion,", 250_000),
+    "accents": ("\u0301".encode(), 500_000),
+    "escapes": (b'{"text": "\\ud800"}\n', 250_000),
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", HUGE)
 def test_monotonous_files_are_read_in_time(tmp_path: Path, name: str) -> None:
     piece, size = HUGE[name]
     path = tmp_path / "huge.txt"
     for start in (b"", b"Q: a\nA: ", b'{"text": "'):
         path.write_bytes(start + piece * (size // len(piece)))
-        started = time.monotonic()
+        started = time.process_time()
         lint([path])
         repair([path], tmp_path / "fixed")
-        assert time.monotonic() - started < SECONDS_ANYWAY + 2 * SECONDS_PER_MEGABYTE * size / 1e6
+        assert time.process_time() - started < SECONDS_ANYWAY + 2 * SECONDS_PER_MEGABYTE * size / 1e6
     for reader in ("qa", "chatml", "jsonl", "json", "text", "markdown", "instruction"):
-        started = time.monotonic()
+        started = time.process_time()
         try:
             read(path, reader)
         except DataError as problem:
             assert str(problem)
-        assert time.monotonic() - started < SECONDS_ANYWAY + SECONDS_PER_MEGABYTE * size / 1e6
+        assert time.process_time() - started < SECONDS_ANYWAY + SECONDS_PER_MEGABYTE * size / 1e6

@@ -248,3 +248,12 @@ def test_force_and_a_changed_job_start_new_runs(trained: Path, call: Call) -> No
     assert "continues models/tiny" in done.err and len(runs_of(Project(trained))) == 2
     (trained / "forge.toml").write_text(JOB.replace('name = "tiny"', 'name = "tiny"\n').replace("train]", "train]\n"))
     assert "is finished" in call(trained, "--batch", "forge.toml").err, "spaces are no change"
+
+
+@pytest.mark.slow
+def test_two_equal_commands_at_the_same_moment_make_one_run(root: Path) -> None:
+    processes = [start(root) for _ in range(2)]
+    errors = [process.communicate(timeout=120)[1] for process in processes]
+    codes = sorted(process.returncode for process in processes)
+    assert codes in ([0, 75], [0, 0]), errors
+    assert len(runs_of(Project(root))) == 1 and runs_of(Project(root))[0].phase == "finished"
