@@ -38,12 +38,11 @@ def decode(text: str) -> tuple[str, str] | None:
     return (model, which) if model else None
 
 
-def best(models: Sequence[ModelEntry]) -> tuple[str, str] | None:
-    """Whom to talk to when nobody has chosen: what is being trained, else what was trained last."""
-    live = next((entry for entry in models if entry.alive), None)
-    usable = [entry for entry in models if entry.loadable]
-    chosen = max(usable, key=lambda entry: entry.trained or 0.0) if usable else live
-    return (chosen.name, "") if chosen else None
+def best(models: Sequence[ModelEntry], selected: str) -> tuple[str, str] | None:
+    """Whom to talk to when nobody has chosen: what is being trained, else the job's model, else the newest one."""
+    found = [entry for entry in models if entry.alive or entry.loadable]
+    order = sorted(found, key=lambda e: (not e.alive, e.name != selected, -(e.trained or 0.0)))
+    return (order[0].name, "") if order else None
 
 
 def choices(project: Project, glyphs: Glyphs) -> list[Choice]:

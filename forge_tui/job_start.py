@@ -24,6 +24,9 @@ def start_from(screen: PlanningScreen) -> None:
     if screen.amount is not None and screen.amount.problem:
         app.notify(f"{screen.amount.problem} Press 1 to choose data.", severity="warning")
         return
+    if screen.conflict:
+        app.notify(screen.conflict, severity="warning")
+        return
     if job.train.method == "build" and screen.entry is not None:
         from forge_tui.screens.confirm import Confirm
 

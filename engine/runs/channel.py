@@ -110,11 +110,14 @@ class Receiver:
 
     def get(self, timeout: float) -> Event | None:
         """The next event, or None when nothing came for `timeout` seconds."""
-        try:
-            message = self._events.get(True, timeout) if timeout > 0 else self._events.get_nowait()
-        except queue.Empty:
-            return None
-        return self._assemble(message)
+        while True:
+            try:
+                message = self._events.get(True, timeout) if timeout > 0 else self._events.get_nowait()
+            except queue.Empty:
+                return None
+            event = self._assemble(message)
+            if event is not None:
+                return event
 
     def drain(self, handle: Callable[[Event], None]) -> None:
         """Handle everything that is still in the queue of a dead worker."""

@@ -54,7 +54,8 @@ class Choose(ForgeModal[str]):
     def on_resize(self) -> None:
         """As high as the choices, as far as there is room."""
         found = self.query_one(BlockList)
-        rows = sum(len(self._lines(choice, max(10, found.size.width - 2))) for choice in self._choices)
+        width = max(10, min(72, self.size.width * 94 // 100) - 6)  # the dialog's, less frame, padding and cursor
+        rows = sum(len(self._lines(choice, width)) for choice in self._choices)
         found.styles.height = max(1, min(rows, self.size.height - 10))
 
     def _lines(self, choice: Choice, width: int) -> list[Text]:

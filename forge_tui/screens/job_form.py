@@ -133,8 +133,12 @@ class JobForm(PlanningScreen):
         if plan is None or job is None or amount is None or machine is None:
             widget.show(plain(f" {self._told}", app.palette.warning))
         else:
-            goes_on = self.entry is not None
-            widget.show(plan_lines(plan, job, amount, machine, app.palette, app.glyphs, goes_on=goes_on))
+            lines = plan_lines(plan, job, amount, machine, app.palette, app.glyphs, goes_on=self.entry is not None)
+            if self.conflict:
+                lines = Text("\n", end="").join([
+                    lines.split("\n")[0], plain(f" {app.glyphs.warn} {self.conflict}", app.palette.warning),
+                ])  # fmt: skip
+            widget.show(lines)
 
     @on(BlockList.Marked, "#job-list")
     def _marked(self, event: BlockList.Marked) -> None:

@@ -117,7 +117,8 @@ class ModelsScreen(PlanningScreen):
         assert job is not None and amount is not None
         sign = "" if amount.exact and amount.certain else app.glyphs.about
         epochs = f"{job.train.epochs} epoch{'s' if job.train.epochs != 1 else ''}"
-        words = amount.problem or f"{data_name(job)}, {sign}{figures.count(amount.tokens)} tokens, {epochs}"
+        name = f"{data_name(job)}, " if self.size.width >= 80 else ""
+        words = amount.problem or f"{name}{sign}{figures.count(amount.tokens)} tokens, {epochs}"
         self.query_one("#models-title", PaneTitle).show(state=f"for {words}" if not amount.problem else words)
 
     def _rung_lines(self, size: str, width: int) -> list[Text]:
@@ -171,7 +172,7 @@ class ModelsScreen(PlanningScreen):
         if rung is None or found is None or self.amount is None or self.machine is None:
             return
         title.show(title=size, state=one_line(self.machine.name, 40))
-        facts.show(rung_facts(rung, found, self.amount, self.machine, app.palette, app.glyphs)[0:])
+        facts.show(rung_facts(rung, found, self.amount, self.machine, app.palette, app.glyphs))
 
     # ---- the bottom line
 

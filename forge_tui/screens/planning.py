@@ -11,7 +11,7 @@ from engine.library.catalogue import ModelEntry, list_models
 from engine.model.info import read_model
 from engine.project import Project
 from engine.runs.state import Run, runs_of
-from engine.sizes import Dimensions
+from engine.sizes import Dimensions, dimensions_of, name_of
 from forge_tui.access import app_of
 from forge_tui.data_checks import checks_of
 from forge_tui.forecast import Amount, Forecast, job_forecast
@@ -129,6 +129,20 @@ class PlanningScreen(ForgeScreen):
         """The dimensions of that model."""
         entry = self.entry
         return None if entry is None or self.found is None else self.found.dimensions.get(entry.name)
+
+    @property
+    def conflict(self) -> str:
+        """Why the job does not fit the model that is there; empty when it does."""
+        job, present = self.job, self.present
+        if job is None or present is None or job.train.method == "build":
+            return ""
+        wanted = dimensions_of(job.model.size)
+        name, size = job.model.name, name_of(present)
+        if job.train.method == "train" and wanted != present:
+            return f"models/{name} is {size}: it cannot go on as {name_of(wanted)}. Grow it, or name another model."
+        if job.train.method == "grow" and wanted != present and not present.grows_to(wanted):
+            return f"models/{name} is {size} and cannot grow to {name_of(wanted)}: nothing may shrink."
+        return ""
 
     def forecast(self) -> Forecast | None:
         """What the job as it is would need; None while that is not known.

@@ -33,6 +33,8 @@ class Transcript(ScrollView, can_focus=True):
         self._empty: Sequence[str] = ()
         self._drawn: dict[int, tuple[object, list[Text]]] = {}
         self._lines: list[Text] = []
+        self.following = True
+        """Whether the newest line stays in sight."""
 
     def show(self, exchanges: Sequence[Exchange], names: Sequence[str], empty: Sequence[str]) -> None:
         """Show a conversation.
@@ -47,7 +49,6 @@ class Transcript(ScrollView, can_focus=True):
 
     def _fill(self) -> None:
         width = max(20, self.size.width - 1)
-        follows = self.scroll_offset.y >= self.max_scroll_y - 1
         app = app_of(self)
         lines: list[Text] = []
         for index, exchange in enumerate(self._exchanges):
@@ -64,9 +65,14 @@ class Transcript(ScrollView, can_focus=True):
             lines = [Text(end=""), *(Text(f" {row}", style=app.palette.quiet, end="") for row in rows)]
         self._lines = lines
         self.virtual_size = Size(self.size.width, len(lines))
-        if follows:
-            self.scroll_end(animate=False, immediate=True, x_axis=False)
+        if self.following:
+            self.scroll_to(y=len(lines), animate=False, immediate=True, force=True)
         self.refresh()
+
+    def watch_scroll_y(self, old: float, new: float) -> None:
+        """Scrolling back ends following; coming to the end takes it up again."""
+        super().watch_scroll_y(old, new)
+        self.following = new >= self.max_scroll_y
 
     def on_resize(self) -> None:
         """Lines are wrapped for the width."""

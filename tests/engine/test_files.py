@@ -151,7 +151,8 @@ def test_a_short_look_does_not_refuse_the_next_holder(tmp_path: Path) -> None:
     """`is_locked` takes the lock for an instant: whoever comes then must wait, not give up."""
     path = tmp_path / "lock"
     path.touch()
-    script = "import sys; from pathlib import Path; from engine.files import is_locked\nwhile True: is_locked(Path(sys.argv[1]))"
+    script = "import sys; from pathlib import Path; from engine.files import is_locked as look\n"
+    script += "while True: look(Path(sys.argv[1]))"
     looker = subprocess.Popen([sys.executable, "-c", script, str(path)])
     time.sleep(0.3)
     try:

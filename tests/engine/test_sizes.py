@@ -11,8 +11,9 @@ from engine.errors import UsageError
 from engine.sizes import LADDER, SIZES, Dimensions, check_dimensions, dimensions_of, name_of, size_named
 
 DESIGN = {
-    "nano": (4, 128, 2, 1, 384, "1.31 M"), "micro": (4, 256, 4, 2, 768, "4.20 M"), "tiny": (6, 256, 4, 2, 768, "5.77 M"),
-    "mini": (8, 256, 4, 2, 768, "7.35 M"), "small": (8, 512, 8, 4, 1536, "27.3 M"),
+    "nano": (4, 128, 2, 1, 384, "1.31 M"), "micro": (4, 256, 4, 2, 768, "4.20 M"),
+    "tiny": (6, 256, 4, 2, 768, "5.77 M"), "mini": (8, 256, 4, 2, 768, "7.35 M"),
+    "small": (8, 512, 8, 4, 1536, "27.3 M"),
     "medium": (12, 768, 12, 6, 2304, "88.1 M"), "large": (16, 1024, 16, 8, 3072, "206 M"),
     "xl": (20, 1536, 24, 12, 4608, "573 M"), "xxl": (22, 2048, 32, 16, 6144, "1.12 B"),
 }  # fmt: skip

@@ -200,7 +200,9 @@ async def test_another_model_or_checkpoint_is_chosen(
         assert speakers[1].folder.name == "step-00000034"
         assert len(speakers[1].asked[0]) == 3, "the conversation goes on"
         assert "step 34" in screen_text(app)
-        await pilot.press("escape", "escape", "m")
+        await pilot.press("escape")
+        await heard(pilot)
+        await pilot.press("escape", "m")
         await settle(pilot)
         assert isinstance(app.screen, Choose)
         await pilot.press("escape")
@@ -352,7 +354,9 @@ async def test_new_forgets_and_recall_remembers(
         assert "first" not in screen_text(app)
         await ask(pilot, "third", settle)
         assert [turn.text for turn in speakers[0].asked[-1]] == ["third"]
-        await pilot.press("escape", "escape", "n")
+        await pilot.press("escape")
+        await heard(pilot)
+        await pilot.press("escape", "n")
         await heard(pilot)
         assert "third" not in screen_text(app)
 
@@ -375,7 +379,9 @@ async def test_the_conversation_scrolls_and_follows(
         assert shown.scroll_offset.y == top, "who has scrolled up is left alone"
         await pilot.press("pagedown", "pagedown")
         assert shown.scroll_offset.y > top
-        await pilot.press("escape", "escape")
+        await pilot.press("escape")
+        await heard(pilot)
+        await pilot.press("escape")
         for key in ("g", "G", "k", "j", "home", "end", "ctrl+u", "ctrl+d"):
             await pilot.press(key)
         assert shown.scroll_offset.y == shown.max_scroll_y

@@ -27,7 +27,8 @@ def test_a_model_that_came_later_takes_the_others_words_for_its_own() -> None:
 def test_exchanges_without_an_answer_are_left_out() -> None:
     failed = Answer()
     failed.fail("no memory")
-    talk = Talk(exchanges=[Exchange("a", {0: failed}), Exchange("b", {0: answer("  ")}), Exchange("c", {0: answer("x")})])
+    silent, good = Exchange("b", {0: answer("  ")}), Exchange("c", {0: answer("x")})
+    talk = Talk(exchanges=[Exchange("a", {0: failed}), silent, good])
     assert told(talk, 0) == [("user", "c")]
     turns, left_out = talk.finished_turns(0)
     assert [turn.text for turn in turns] == ["c", "x"] and left_out == 2

@@ -143,11 +143,24 @@ def _addresses(data: bytes, raw: npt.NDArray[np.uint8], digits: npt.NDArray[np.b
         if match and _public(match[0]):
             end = match.end()
             yield match.start(), "ip_address", mask(match[0].decode("ascii"))
-    colons = np.flatnonzero(raw == ord(":"))
-    if (np.diff(colons) == 1).any() or (colons[6:] - colons[:-6] <= 30).any():
-        for match in _IPV6.finditer(data):
+    for start, end in _colon_spans(raw):
+        for match in _IPV6.finditer(data, start, end):
             if (b"::" in match[0] or match[0].count(b":") == 7) and _public(match[0]):
                 yield match.start(), "ip_address", mask(match[0].decode("ascii"))
+
+
+def _colon_spans(raw: npt.NDArray[np.uint8]) -> Iterator[tuple[int, int]]:
+    """Stretches of bytes around two colons side by side, or seven close together."""
+    colons = np.flatnonzero(raw == ord(":"))
+    crowded = np.concatenate([colons[:-1][np.diff(colons) == 1], colons[:-6][colons[6:] - colons[:-6] <= 30]])
+    if not len(crowded):
+        return
+    crowded.sort()
+    breaks = np.flatnonzero(np.diff(crowded) > 80)
+    firsts = crowded[np.concatenate([[0], breaks + 1])]
+    lasts = crowded[np.concatenate([breaks, [len(crowded) - 1]])]
+    for first, last in zip(firsts.tolist(), lasts.tolist(), strict=True):
+        yield max(first - 40, 0), last + 41
 
 
 def mask(text: str) -> str:
