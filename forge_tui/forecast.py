@@ -115,9 +115,7 @@ def outlook(job: Job, amount: Amount, machine: Machine, runs: Sequence[Run]) -> 
     """Forecasts for the ladder."""
     speeds = measured_speeds(runs)
     flops = sustained_flops(speeds, runs, machine)
-    rungs = tuple(
-        forecast(job, size.dimensions, amount, machine, speeds, flops, continuing=False) for size in LADDER
-    )
+    rungs = tuple(forecast(job, size.dimensions, amount, machine, speeds, flops, continuing=False) for size in LADDER)
     fitting = [rung.size for rung in rungs if rung.fit == "fits"] or [r.size for r in rungs if r.fit == "tight"]
     wanted = recommended_size(amount.lines, amount.tokens, amount.vocabulary).name
     order = [size.name for size in LADDER]
@@ -268,4 +266,3 @@ def job_forecast(
     speeds = measured_speeds(runs)
     flops = sustained_flops(speeds, runs, machine)
     return forecast(job, dims, amount, machine, speeds, flops, continuing=goes_on)
-

@@ -55,13 +55,18 @@ def field_facts(field: Field, auto: Auto | None, palette: Palette, *, guide: boo
         value, why = auto
         reason = plain(why, palette.text) if why else None
         facts.append(("auto", join(plain(value, palette.strong), reason, gap="  ")))
-    facts.append(("value", one_line(as_typed(field), 400)))
+    if field.name == "learning_rate" and not guide:
+        rates = "; ".join(f"{use.lower()} {rate}" for use, rate, _ in RATE_GUIDE)
+        facts.append(("guide", plain(f"{rates} (AdamW; i shows more)", palette.text)))
+    if len(as_typed(field)) > VALUE:
+        facts.append(("value", one_line(as_typed(field), 400)))
     facts.append(("may be", field.expected))
     if field.default is not None:
         facts.append(("default", one_line(str(field.default), 100)))
     if guide:
-        facts += [("", ""), ("", plain("The training guide's learning rates (for AdamW):", palette.accent))]
+        facts = [("", plain("The training guide's learning rates (for AdamW):", palette.accent))]
         facts += [(use, f"{rate}{f'  ({remark})' if remark else ''}") for use, rate, remark in RATE_GUIDE]
+        facts.append(("here", plain(f"{auto[0]}  {auto[1]}" if auto else "as it is written", palette.strong)))
     return facts
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from engine.library.catalogue import ModelEntry
 from engine.library.checkpoints import Checkpoint, Inspection
 from engine.library.comparison import Figure
+from engine.library.disk_use import ModelUse
 from engine.library.lineage import Branch, in_words
 from engine.library.trash import Trashed
 from forge_tui import figures
@@ -96,6 +97,13 @@ def facts(entry: ModelEntry) -> list[tuple[str, str]]:
     if entry.problem:
         found.append(("problem", entry.problem))
     return found
+
+
+def disk_words(use: ModelUse) -> str:
+    """The space that a model takes, such as `17 MB: model 5 MB, checkpoints 12 MB`."""
+    parts = [("model", use.published), ("checkpoints", use.checkpoints), ("runs", use.journals)]
+    shown = [f"{name} {figures.size(size)}" for name, size in parts if size > 0.01 * use.total]
+    return figures.size(use.total) + (f": {', '.join(shown)}" if len(shown) > 1 else "")
 
 
 def checkpoint_words(entry: Checkpoint) -> str:

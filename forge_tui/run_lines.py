@@ -45,7 +45,6 @@ class RunLines:
         self._live = printing.is_terminal(stream) if live is None else live
         self._progress = ""
         self._last_step = float("-inf")
-        self._last: Step | None = None
 
     def __call__(self, event: Event) -> None:
         """Print what is worth a line; once nobody reads any more, nothing: training goes on."""
@@ -69,17 +68,14 @@ class RunLines:
             self._progress = ""
 
     def _step(self, event: Step) -> None:
-        self._last = event
         final = event.step >= event.steps
         if event.time - self._last_step < (LIVE_SECONDS if self._live else STEP_SECONDS) and not final:
             return
         self._last_step = event.time
-        text = step_line(event)
         if not self._live:
-            self._line(event, [text])
+            self._line(event, [step_line(event)])
             return
-        room = printing.width(self._stream) - 1 if self._stream is not None else 79
-        self._progress = text[:room]
+        self._progress = step_line(event, printing.width(self._stream) - 1 if self._stream is not None else 79)
         self._write(f"\r\x1b[2K{self._progress}")
 
     def _line(self, event: Event, lines: list[str]) -> None:
@@ -98,15 +94,29 @@ class RunLines:
             self._stream = None
 
 
-def step_line(event: Step) -> str:
-    """Progress on one line, with fixed widths so that lines below each other line up."""
+def step_line(event: Step, room: int = 200) -> str:
+    """Progress on one line; widths are fixed so that lines below each other line up.
+
+    Args:
+        event: Where training stands.
+        room: Columns; what matters less gives way.
+    """
     share = event.step / event.steps if event.steps else 0.0
     steps = f"{event.steps:,}"
-    return (
-        f"{share:4.0%}  step {event.step:>{len(steps)},}/{steps}  epoch {event.epoch:6.2f}  "
-        f"loss {figures.loss(event.loss)}  lr {figures.rate(event.learning_rate):>7}  "
-        f"{event.tokens_per_second:>7,.0f} tok/s  {figures.duration(event.eta_seconds)} left"
-    )
+    parts = {
+        "share": f"{share:4.0%}",
+        "step": f"step {event.step:>{len(steps)},}/{steps}",
+        "epoch": f"epoch {event.epoch:6.2f}",
+        "loss": f"loss {figures.loss(event.loss)}",
+        "rate": f"lr {figures.rate(event.learning_rate):>7}",
+        "speed": f"{event.tokens_per_second:>7,.0f} tok/s",
+        "left": f"{figures.duration(event.eta_seconds)} left",
+    }
+    for name in ("rate", "epoch", "speed", "loss"):
+        if len("  ".join(parts.values())) <= room:
+            break
+        del parts[name]
+    return "  ".join(parts.values())[:room]
 
 
 def plan_lines(plan: Plan) -> list[str]:

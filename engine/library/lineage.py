@@ -120,6 +120,8 @@ def in_words(step: Ancestor) -> str:
     """One step of a lineage, such as `built as nano: 1,310,720 parameters, 300 steps, 1.214 bits/byte`."""
     verb = {"build": "built", "train": "trained", "grow": "grown", "import": "imported", "clone": "cloned"}[step.action]
     text = f"{verb} from {step.source}" if step.source else verb
+    if step.action == "clone":
+        return text  # nothing else has changed
     facts = [f"{step.size}, {step.parameters:,} parameters" if step.size else ""]
     if step.steps:
         facts.append(f"{step.steps:,} steps, {step.tokens:,} tokens")

@@ -84,7 +84,9 @@ class Host:
 
         Raises:
             BusyError: another host holds the run or its model.
+            ModelError: the run's state cannot be read.
         """
+        read_run(self.run)  # whoever waits for the lock takes it for a good start
         if not self._model_lock.acquire() or not self._lock.acquire():
             self._model_lock.release()
             raise BusyError(

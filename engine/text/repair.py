@@ -13,14 +13,19 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import IO
 
+import numpy as np
+
 from engine.errors import DataError, UsageError
 from engine.files import os_error
+from engine.text.conversation import Document
 from engine.text.encoding import Looks, encoding_of, wide_codec
 from engine.text.findings.mojibake import repaired as without_mojibake
-from engine.text.formats import sniff
+from engine.text.findings.sketch import SeenTable
+from engine.text.formats import read_documents, sniff
 from engine.text.mend import cleaned, mended_tools
 from engine.text.problem import Problem
 from engine.text.readers.prose import BLOCK_LIMIT
@@ -30,6 +35,9 @@ from engine.text.source import CHUNK, NotUtf8Error, TextSource, open_regular, op
 
 CHANGES = "changes.txt"
 """The list of changes in the folder of the copies."""
+
+REMEMBERED = 1 << 20
+"""Documents that are remembered to find doubles."""
 
 LABELS = {
     "encoding": "files rewritten as UTF-8",
@@ -70,22 +78,22 @@ def repair(files: Sequence[str | Path], folder: Path) -> list[Repaired]:
     """
     names = _copy_names([str(one) for one in files])
     _check_folder(folder, [str(one) for one in files], names)
-    seen: dict[int, str] = {}
-    results = []
+    given = [str(one) for one in files]
+    seen = SeenTable(REMEMBERED)
     with _new_file(folder / CHANGES) as log:
-        for one, name in zip(files, names, strict=True):
-            results.append(_Repair(str(one), folder / name, log, seen).run())
-    return results
+        return [_Repair(number, given, folder / name, log, seen).run() for number, name in enumerate(names)]
 
 
 class _Repair:
     """One file on its way into its copy."""
 
-    def __init__(self, file: str, copy: Path, log: IO[str], seen: dict[int, str]) -> None:
+    def __init__(self, number: int, names: list[str], copy: Path, log: IO[str], seen: SeenTable) -> None:
+        self._number = number
+        self._names = names
         self._log = log
         self._copy = copy
         self._seen = seen
-        self._result = Repaired(file, str(copy))
+        self._result = Repaired(names[number], str(copy))
 
     def run(self) -> Repaired:
         """Write the copy."""
@@ -175,22 +183,22 @@ class _Repair:
         """Spans of lines whose document was there before, in order; streams beside the rewriting."""
         if kind not in _LINE_FORMATS:
             return
-        from engine.text.formats import read_documents
 
         def ignore(problem: Problem) -> None:
             """The linter tells; a repair only removes what is certain."""
 
         last_end = 0
-        for document in read_documents(path, kind, report=ignore):
-            whole = document.first_line > last_end and (not document.is_prose or document.text_bytes < BLOCK_LIMIT // 2)
-            last_end = max(last_end, document.last_line)
-            key = hash(tuple((turn.role, " ".join(turn.text.lower().split())) for turn in document.turns))
-            where = f"{one_line(self._result.file, 200)}:{document.first_line}"
-            first = self._seen.get(key)
-            if first is not None and whole:
-                yield document.first_line, document.last_line, f"as {first}"
-            elif first is None and len(self._seen) < _REMEMBERED:
-                self._seen[key] = where
+        stream = read_documents(path, kind, report=ignore)
+        while batch := list(islice(stream, 1000)):
+            keys = np.fromiter((_key(document) for document in batch), np.int64, len(batch)).view(np.uint64)
+            lines = np.fromiter((document.first_line for document in batch), np.int64, len(batch))
+            seen, _, first_lines, first_files = self._seen.first_seen(keys, keys, lines, self._number)
+            for document, known, line, file in zip(batch, seen, first_lines, first_files, strict=True):
+                short = not document.is_prose or document.text_bytes < BLOCK_LIMIT // 2
+                if known and short and document.first_line > last_end:
+                    where = f"{one_line(self._names[int(file)], 200)}:{int(line)}"
+                    yield document.first_line, document.last_line, f"as {where}"
+                last_end = max(last_end, document.last_line)
 
     def _note(self, kind: str, line: int, before: str, after: str, count: int = 1) -> None:
         self._result.changes[kind] += count
@@ -200,8 +208,9 @@ class _Repair:
         self._log.write(f"{one_line(self._result.file, 400)}:{line}  {kind}  {shown}\n")
 
 
-_REMEMBERED = 1_000_000
-"""Documents that are remembered to find doubles."""
+def _key(document: Document) -> int:
+    """One number for all documents that are equal but for case and white space."""
+    return hash(tuple((turn.role, " ".join(turn.text.lower().split())) for turn in document.turns))
 
 
 def _damaged(problem: UnicodeError) -> tuple[str, int]:

@@ -13,9 +13,6 @@ from engine.text.readers.prose import HEADING, SEPARATOR
 from engine.text.readers.speakers import ROLES
 from engine.text.source import TextSource, open_regular, open_text
 
-SAMPLE = 4 << 20
-"""Bytes at the start of a file that the sniffer looks at."""
-
 MOST_CHANGES = 100
 """Changes of format that are listed."""
 
@@ -78,7 +75,7 @@ class Sniff:
 
 
 def sniff(path: Path | str) -> Sniff:
-    """The format of a file, from its first SAMPLE bytes.
+    """The format of a file, from its first megabyte.
 
     Raises:
         DataError: the file cannot be opened as text; see source.open_text.
@@ -93,7 +90,7 @@ def sniff(path: Path | str) -> Sniff:
 
 def sniff_source(source: TextSource) -> Sniff:
     """The same for an open file, without using up its text."""
-    head = source.head()[:SAMPLE]
+    head = source.head()
     whole = len(head) >= source.size and not source.packed
     cut = len(head) if whole else head.rfind(b"\n") + 1 or len(head)
     text = head[:cut].removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace").replace("\r\n", "\n").replace("\r", "\n")

@@ -163,8 +163,7 @@ def _show(project: Project, args: argparse.Namespace) -> int:
         return ExitCode.DONE
     facts = [("name", entry.name), *model_words.facts(entry)]
     if use is not None:
-        parts = f"model {figures.size(use.published)}, checkpoints {figures.size(use.checkpoints)}"
-        facts.append(("disk", f"{figures.size(use.total)} ({parts})"))
+        facts.append(("disk", model_words.disk_words(use)))
     put_facts(facts)
     return ExitCode.DONE
 

@@ -92,7 +92,8 @@ class ChatScreen(ForgeScreen):
         wanted = chat_choice.decode(answers.get(VOICE, ""))
         there = {entry.name for entry in models}
         if wanted is None or wanted[0] not in there:
-            job = app_of(self).workspace.job_or_none() if app_of(self).workspace else None
+            workspace = app_of(self).workspace
+            job = workspace.job_or_none() if workspace else None
             wanted = chat_choice.best(models, job.model.name if job else "")
         others = [(side.model, side.which) for side in self._sides[1:] if side.model in there]
         chosen = [wanted, *others] if wanted else []

@@ -149,9 +149,7 @@ class DiskScreen(ForgeModal[None]):
 
         words = "; ".join(KINDS[kind] for kind in KINDS if any(entry.kind == kind for entry in wanted))
         size = figures.size(sum(entry.bytes for entry in wanted))
-        app.push_screen(
-            Confirm(f"Free {size}?", detail=f"Removes {words}. This cannot be undone.", yes="Free"), answer
-        )
+        app.push_screen(Confirm(f"Free {size}?", detail=f"Removes {words}. This cannot be undone.", yes="Free"), answer)
 
 
 def _key(entry: Reclaimable) -> str:

@@ -160,8 +160,8 @@ class JobForm(PlanningScreen):
         self.query_one("#job-name", PaneTitle).show(
             title=field.key.replace("stage.", "stage "), state="in forge.toml" if field.given else "default"
         )
-        guide = self._guide or field.name == "learning_rate"
-        facts = field_facts(field, self._auto.get(field.key), palette, guide=guide)
+        key = "train.learning_rate" if self._guide else field.key
+        facts = field_facts(field, self._auto.get(key), palette, guide=self._guide)
         self.query_one("#job-facts", FactList).show(facts)
 
     def on_resize(self, event: events.Resize) -> None:

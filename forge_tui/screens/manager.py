@@ -195,8 +195,7 @@ class ManagerScreen(ForgeScreen):
         facts: list[Fact] = [*model_words.facts(entry)]
         use = next((use for use in self._use.models if use.name == entry.name), None) if self._use else None
         if use is not None:
-            parts = f"model {figures.size(use.published)}, checkpoints {figures.size(use.checkpoints)}"
-            facts.append(("disk", f"{figures.size(use.total)}: {parts}"))
+            facts.append(("disk", model_words.disk_words(use)))
         self.query_one("#manager-facts", FactList).show(facts, keep=keep)
         self.query_one("#manager-name", PaneTitle).show(entry.name, self._check_words(entry))
 

@@ -38,9 +38,7 @@ def look(project: Project) -> Found:
     import engine.text.tokenizer  # noqa: F401 - loads its library here, not in the app's own thread
 
     models = tuple(list_models(project))
-    dimensions = {
-        entry.name: read_model(entry.folder).architecture.dimensions for entry in models if entry.loadable
-    }
+    dimensions = {entry.name: read_model(entry.folder).architecture.dimensions for entry in models if entry.loadable}
     return Found(models, dimensions, tuple(runs_of(project)), known_machine(project.cache))
 
 

@@ -88,8 +88,15 @@ class LogPane(ScrollView, can_focus=True):
     def _resize(self) -> None:
         self.virtual_size = Size(self.size.width, len(self._shown))
         if self.following:
-            self.scroll_to(y=len(self._shown), animate=False, immediate=True)
+            self._to_end()
+            # The first line too many makes the scroll bar appear, and only then there is something to scroll.
+            if self.scroll_y < self.max_scroll_y:
+                self.call_after_refresh(self._to_end)
         self.refresh()
+
+    def _to_end(self) -> None:
+        if self.following:
+            self.scroll_to(y=len(self._shown), animate=False, immediate=True)
 
     def search(self, pattern: str) -> None:
         """Show only lines with this text; an empty one shows all."""

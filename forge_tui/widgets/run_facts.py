@@ -68,7 +68,8 @@ def speed_line(view: RunView, palette: Palette, glyphs: Glyphs) -> Text:
     """`5,210 tok/s   68% of its best   lr 1.4e-2 ↓   grad 0.31   ~9 min left (±1)`."""
     step, digest = view.digest.step, view.digest
     if step is None:
-        text = "preparing: reading the data, building the model" if view.run.alive else "no step was finished"
+        waiting = "the first step is on its way" if digest.plan else "preparing: reading the data, building the model"
+        text = waiting if view.run.alive else "no step was finished"
         return plain(f" {text}", palette.quiet)
     line = Text(" ", end="")
     line.append(f"{step.tokens_per_second:,.0f}", style=palette.strong)
@@ -117,7 +118,7 @@ def machine_line(view: RunView, palette: Palette) -> Text:
     if checkpoint is not None:
         facts.append(("saved", figures.ago(time.time() - checkpoint.time)))
     elif view.run.alive:
-        facts.append(("saved", "not yet"))
+        facts.append(("", "not saved yet"))
     return _facts(facts, palette)
 
 

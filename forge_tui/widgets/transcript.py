@@ -64,7 +64,7 @@ class Transcript(ScrollView, can_focus=True):
             rows = [row for line in self._empty for row in wrap_text(sanitize(line), width - 2)]
             lines = [Text(end=""), *(Text(f" {row}", style=app.palette.quiet, end="") for row in rows)]
         self._lines = lines
-        self.virtual_size = Size(self.size.width, len(lines))
+        self.virtual_size = Size(max(0, self.size.width - 2), len(lines))  # narrower than with a scroll bar
         if self.following:
             self.scroll_to(y=len(lines), animate=False, immediate=True, force=True)
         self.refresh()

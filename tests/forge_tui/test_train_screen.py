@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from engine.events import Control
+from engine.events import Control, Log
 from engine.project import Project
 from engine.runs.control import take
 from forge_tui.chart import ZOOMS
@@ -216,6 +216,18 @@ async def test_log_levels_search_and_following(
             await pilot.press("L")
             levels.append(log.level)
         assert levels == ["warning", "error", "debug", "info"]
+
+
+async def test_the_newest_line_is_always_in_sight(project: Project, make_app: MakeApp, settle: Settle) -> None:
+    run = FakeRun(project).plan().hold()
+    app = make_app(project)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        for number in range(20):
+            run.emit(Log(text=f"line {number}"))
+            app._tick()
+            await pilot.pause(0.05)
+            assert f"line {number} " in screen_text(app)
 
 
 @both_sizes

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
+
 from engine.text.findings.check import Check
 from engine.text.findings.finding import Ledger
 from engine.text.source import Block, TextSource
@@ -19,11 +21,6 @@ INVISIBLE = "\u00ad\u180e\u200b\u2060-\u2064\ufeff\ufff9-\ufffb\U000e0000-\U000e
 
 SPECIAL_TOKENS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "</s>", "<|eot_id|>", "[INST]")
 
-_ODD_BYTES = re.compile(
-    rb"\xc2[\x80-\x9f\xad]|\xe1\xa0\x8e|\xe2\x80[\x8b\xa8-\xae]|\xe2\x81[\xa0-\xa9]|\xef\xbb\xbf|\xef\xbf[\xb9-\xbd]"
-    rb"|\xf3\xa0[\x80\x81]"
-)
-"""All of those beyond ASCII as they stand in UTF-8."""
 _ODD_ASCII = bytes([*range(0x09), 0x0B, *range(0x0E, 0x20), 0x7F])
 _KINDS = (
     ("nul", re.compile("\0")),
@@ -41,7 +38,7 @@ class Characters(Check):
         """Look at the whole block first; single lines only where it holds something."""
         data = block.data
         clean = len(data.translate(None, _ODD_ASCII)) == len(data)
-        if clean and (block.text.isascii() or _ODD_BYTES.search(data) is None):
+        if clean and (block.text.isascii() or not _odd_beyond_ascii(data)):
             return
         for number, line in enumerate(block.lines, block.first_line):
             if line.isascii() and line.isprintable():
@@ -67,6 +64,21 @@ class Characters(Check):
             ledger.add("changed")
 
 
+def _odd_beyond_ascii(data: bytes) -> bool:
+    """Whether UTF-8 text may hold a character of _KINDS beyond ASCII, by the first three bytes of each character."""
+    raw = np.frombuffer(data + b"  ", np.uint8)
+    places = np.flatnonzero(raw >= 0xC2)
+    first, second, third = raw[places], raw[places + 1], raw[places + 2]
+    latin = (first == 0xC2) & ((second < 0xA0) | (second == 0xAD))
+    signs = (first == 0xE2) & (
+        ((second == 0x80) & ((third == 0x8B) | ((third >= 0xA8) & (third <= 0xAE))))
+        | ((second == 0x81) & (third >= 0xA0) & (third <= 0xA9))
+    )
+    marks = (first == 0xEF) & (((second == 0xBB) & (third == 0xBF)) | ((second == 0xBF) & (third >= 0xB9)))
+    others = ((first == 0xE1) & (second == 0xA0) & (third == 0x8E)) | ((first == 0xF3) & (second == 0xA0))
+    return bool((latin | signs | marks | others).any())
+
+
 class SpecialTokens(Check):
     """Special tokens that stand in the text: ours are trained as text there, and a reader may stumble over others."""
 
@@ -76,7 +88,7 @@ class SpecialTokens(Check):
 
     def block(self, block: Block, ledger: Ledger) -> None:
         """Look for each token in the whole block first."""
-        tokens = [token for token in SPECIAL_TOKENS if token in block.text]
+        tokens = [token for token in SPECIAL_TOKENS if token.encode() in block.data]
         if self.format == "chatml":
             tokens = [token for token in tokens if not token.startswith("<|")]
         if not tokens:

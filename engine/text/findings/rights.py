@@ -21,7 +21,7 @@ class Rights(Check):
 
     def block(self, block: Block, ledger: Ledger) -> None:
         """Look for the words in the whole block first."""
-        if not any(literal in block.text for literal in _LITERALS):
+        if not any(literal.encode() in block.data for literal in _LITERALS):
             return
         for number, line in enumerate(block.lines, block.first_line):
             if any(literal in line for literal in _LITERALS) and _NOTICE.search(line):

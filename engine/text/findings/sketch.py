@@ -49,12 +49,17 @@ class SeenTable:
         return seen, old_values[inverse], old_lines[inverse], old_files[inverse]
 
     def _remember(self, keys: Keys, values: Keys, lines: Indices, rows: Indices, file: int) -> None:
-        empty = self._keys[rows] == 0
-        full = ~empty.any(axis=1)
-        # Two new keys of one row in one call may take the same slot: the later wins, as if the earlier were forgotten.
-        way = np.where(full, (keys >> np.uint64(7)).astype(np.int64) % WAYS, empty.argmax(axis=1))
-        self.forgotten += int(full.sum())
-        self._keys[rows, way] = keys
-        self._values[rows, way] = values
-        self._lines[rows, way] = np.minimum(lines, 0xFFFFFFFF)
-        self._files[rows, way] = min(file, 0xFFFF)
+        left = np.arange(len(keys))
+        while len(left):
+            empty = self._keys[rows[left]] == 0
+            full = ~empty.any(axis=1)
+            other = (keys[left] >> np.uint64(7)).astype(np.int64) % WAYS
+            way = np.where(full, other, empty.argmax(axis=1))
+            self.forgotten += int(full.sum())
+            place = (rows[left], way)
+            self._keys[place] = keys[left]
+            self._values[place] = values[left]
+            self._lines[place] = np.minimum(lines[left], 0xFFFFFFFF)
+            self._files[place] = min(file, 0xFFFF)
+            # Two new keys of one row took the same empty slot, and the later one has it: the earlier tries the next.
+            left = left[(self._keys[place] != keys[left]) & ~full]

@@ -114,10 +114,10 @@ class _SpeakerReader:
         if self._comments:
             self._report(Problem("comment", self._comment_line, "", self._comments))
 
-    def _lines(self, lines: list[str], number: int) -> Iterator[Document]:
-        """Lines of the file from line `number` on; yields the documents that end in them."""
+    def _lines(self, lines: list[str], first: int) -> Iterator[Document]:
+        """Lines of the file from line `first` on; yields the documents that end in them."""
         match_marker, starts = MARKER.match, _STARTS
-        for number, line in enumerate(lines, number):  # noqa: B020
+        for number, line in enumerate(lines, first):
             if line[:1] in starts:
                 match = match_marker(line)
                 if match is not None:

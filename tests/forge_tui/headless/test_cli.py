@@ -154,6 +154,31 @@ def test_a_terminal_without_unicode_is_no_reason_to_fail(tmp_path: Path) -> None
     assert done.returncode == 2 and b"There is no such file" in done.stderr
 
 
+@pytest.mark.slow
+def test_commands_that_work_import_no_torch_either(trained: Path) -> None:
+    """Deferred imports count: everything runs to its end in one process."""
+    script = """
+import sys
+from forge_tui.cli import main
+codes = [
+    main(arguments.split())
+    for arguments in (
+        "--batch forge.toml", "--batch forge.toml --json", "--batch forge.toml --force --set train.epochs=1",
+        "--batch forge.toml --dry-run --force", "models", "models --json", "runs", "attach", "check data/qa.txt",
+        "init new", "export tiny --hf copy", "chat tiny --prompt x --max-tokens 2", "eval tiny",
+        "train --name tiny --data none.txt", "doctor",
+    )
+]
+print(codes, [name for name in ("torch", "safetensors") if name in sys.modules], file=sys.stderr)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, env=environment(), cwd=trained, check=True
+    )
+    codes, loaded = done.stderr.splitlines()[-1].removeprefix("[").split("] ")
+    assert loaded == "[]", done.stderr
+    assert codes.split(", ")[:13] == ["0"] * 13 and codes.split(", ")[13] == "3", done.stderr
+
+
 # ---- the reference
 
 
