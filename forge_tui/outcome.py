@@ -39,7 +39,7 @@ def outcome(
         compact: Two lines at most.
     """
     if not view.run.alive:
-        return _ended(view, palette, glyphs, screens, width if compact else None)
+        return _ended(view, palette, glyphs, screens, width, compact=compact)
     advice = current_advice(view)
     return None if advice is None else _advice(advice, palette, glyphs, width)
 
@@ -69,7 +69,9 @@ def _advice(advice: Advice, palette: Palette, glyphs: Glyphs, width: int) -> Tex
     return fit(words, join(Text(" "), keys, Text(" ")), width)
 
 
-def _ended(view: RunView, palette: Palette, glyphs: Glyphs, screens: frozenset[str], one_line_of: int | None) -> Text:
+def _ended(
+    view: RunView, palette: Palette, glyphs: Glyphs, screens: frozenset[str], width: int, *, compact: bool
+) -> Text:
     state, phase = view.run.state, view.phase
     head = join(Text("", end=""), phase_text(phase, glyphs, palette, code=state.code), gap=" ")
     first = Text(" ", end="")
@@ -86,7 +88,7 @@ def _ended(view: RunView, palette: Palette, glyphs: Glyphs, screens: frozenset[s
         text = {"interrupted": gone, "stopped": f"by {state.text}" if state.text else ""}.get(phase, state.text)
         if text:
             first.append_text(plain(f"  {one_line(text, 400)}", palette.text))
-        if state.fix and one_line_of is None:
+        if state.fix and not compact:
             lines.append(plain(f"   {one_line(state.fix, 400)}", palette.quiet))
         if phase in CONTINUES:
             at = f" from step {state.checkpoint_step:,}" if state.checkpoint_step else ""
@@ -97,9 +99,11 @@ def _ended(view: RunView, palette: Palette, glyphs: Glyphs, screens: frozenset[s
             keys.append(_key("1", "look at the data", palette))
         keys.append(_key("n", "new run", palette))
     keys.append(_key("6", "all runs", palette))
-    if one_line_of is not None:
-        first.truncate(one_line_of, overflow="ellipsis")
-    lines.append(join(Text("  ", end=""), *keys, gap="   "))
+    if compact:
+        first.truncate(width, overflow="ellipsis")
+    while len(keys) > 1 and sum(key.cell_len + 3 for key in keys) > width:
+        keys.pop()
+    lines.append(join(Text(" ", end=""), *keys, gap="  "))
     return Text("\n", end="").join(lines)
 
 

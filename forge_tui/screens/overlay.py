@@ -37,7 +37,9 @@ class OverlayChoice(ForgeModal[list[Path]]):
 
     def on_mount(self) -> None:
         """Fill the list."""
-        self.query_one(PickList).focus()
+        pick = self.query_one(PickList)
+        pick.styles.height = min(10, max(1, len(self._runs)))
+        pick.focus()
         self._fill()
 
     def _fill(self) -> None:

@@ -59,6 +59,7 @@ def _row(cells: dict[str, Text], width: int) -> Text:
         pad = " " * (room - cell.cell_len)
         line.append_text(_padded(pad, cell) if name in _RIGHT else _padded("", cell, pad))
         line.append(" ")
+    line.rstrip()
     return line
 
 

@@ -44,10 +44,10 @@ def plan_text(plan: Plan, palette: Palette) -> Text:
     """The plan in lines."""
     text = Text(end="")
     facts = (
-        f" {plan.documents:,} documents, {figures.count(plan.tokens)} tokens in a pass"
-        f" ({plan.validation_documents:,} documents held out), vocabulary {plan.vocabulary:,}\n"
+        f" {plan.documents:,} documents and {plan.validation_documents:,} held out, "
+        f"{figures.count(plan.tokens)} tokens a pass, vocabulary {plan.vocabulary:,}\n"
         f" {plan.steps:,} steps, {plan.epochs} epochs, {plan.precision} on {plan.device}, "
-        f"about {figures.size(plan.memory_bytes)} of memory, {figures.size(plan.checkpoint_bytes)} a checkpoint\n"
+        f"{figures.size(plan.memory_bytes)} of memory, {figures.size(plan.checkpoint_bytes)} to save\n"
     )
     text.append(facts, style=palette.text)
     for stage in plan.stages if len(plan.stages) > 1 else []:

@@ -12,7 +12,7 @@ from forge_tui.access import app_of
 from forge_tui.glyphs import Glyphs
 from forge_tui.palette import Palette
 from forge_tui.run_view import RunView
-from forge_tui.text import fit, plain
+from forge_tui.text import fit, join, plain
 
 GAP = "   "
 
@@ -30,7 +30,7 @@ class RunFacts(Widget):
         width = self.size.width
         rows = [
             progress_line(view, width, app.palette, app.glyphs),
-            speed_line(view, app.palette, app.glyphs),
+            speed_line(view, width, app.palette, app.glyphs),
             machine_line(view, app.palette),
         ]
         for row in rows:
@@ -64,28 +64,26 @@ def _epoch(epoch: float) -> str:
     return f"{epoch:.1f}" if epoch < 10 and epoch != int(epoch) else f"{int(epoch)}"
 
 
-def speed_line(view: RunView, palette: Palette, glyphs: Glyphs) -> Text:
+def speed_line(view: RunView, width: int, palette: Palette, glyphs: Glyphs) -> Text:
     """`5,210 tok/s   68% of its best   lr 1.4e-2 ↓   grad 0.31   ~9 min left (±1)`."""
     step, digest = view.digest.step, view.digest
     if step is None:
         waiting = "the first step is on its way" if digest.plan else "preparing: reading the data, building the model"
         text = waiting if view.run.alive else "no step was finished"
         return plain(f" {text}", palette.quiet)
-    line = Text(" ", end="")
-    line.append(f"{step.tokens_per_second:,.0f}", style=palette.strong)
-    line.append(" tok/s", style=palette.quiet)
-    if digest.fastest > 0 and view.run.alive:
-        line.append(
-            f"{GAP}{min(100, round(100 * step.tokens_per_second / digest.fastest))}% of its best", palette.quiet
-        )
     arrow = {1: f" {glyphs.up}", -1: f" {glyphs.down}", 0: ""}[view.rate_trend]
-    line.append(f"{GAP}lr ", style=palette.quiet)
-    line.append(f"{figures.rate(step.learning_rate)}{arrow}", style=palette.strong)
-    line.append(f"{GAP}grad ", style=palette.quiet)
-    line.append(figures.loss(step.grad_norm)[:5], style=palette.strong)
-    line.append(GAP)
-    line.append_text(_remaining(view, palette, glyphs))
-    return line
+    share = min(100, round(100 * step.tokens_per_second / digest.fastest)) if digest.fastest > 0 else 100
+    speed = Text.assemble((f"{step.tokens_per_second:,.0f}", palette.strong), (" tok/s", palette.quiet), end="")
+    best = plain(f"{share}% of its best" if view.run.alive else "", palette.quiet)
+    rate = Text.assemble(("lr ", palette.quiet), (f"{figures.rate(step.learning_rate)}{arrow}", palette.strong), end="")
+    grad = Text.assemble(("grad ", palette.quiet), (figures.loss(step.grad_norm)[:5], palette.strong), end="")
+    left = _remaining(view, palette, glyphs)
+    # What matters less goes first where there is no room.
+    for parts in ((speed, best, rate, grad, left), (speed, rate, grad, left), (speed, rate, left), (speed, left)):
+        line = join(*parts, gap=GAP)
+        if line.cell_len < width:
+            break
+    return Text(" ", end="").append_text(line)
 
 
 def _remaining(view: RunView, palette: Palette, glyphs: Glyphs) -> Text:

@@ -44,6 +44,7 @@ KEYS: list[tuple[str, Any, list[Any], list[Any]]] = [
     ("train.checkpoint_budget", "auto", [0.5, 1_000_000], [0, 1_000_001]),
     ("train.seed", 1337, [0, 2**63 - 1], [-1, 2**63, 1.0]),
     ("train.preset", "auto", ["classic"], ["clasic"]),
+    ("train.optimizer", "auto", ["muon", "adamw"], ["sgd", 1]),
     ("train.weight_decay", "auto", [0, 0.1, 100], [-0.1, 100.1]),
     ("train.warmup", "auto", [0, 1, 0.5], [-0.1, 1.1]),
     ("train.gradient_clip", 1.0, [0, 1_000_000], [-1, 1_000_001, "auto"]),

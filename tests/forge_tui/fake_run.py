@@ -18,6 +18,7 @@ from engine.events import (
     Failed,
     Plan,
     Sample,
+    Severity,
     StagePlan,
     Step,
     Stopped,
@@ -146,7 +147,7 @@ class FakeRun:
         ):  # fmt: skip
             self.emit_quickly(event)
 
-    def advise(self, code: str = "plateau", severity: str = "warning") -> FakeRun:
+    def advise(self, code: str = "plateau", severity: Severity = "warning") -> FakeRun:
         """Some advice."""
         return self.emit(
             Advice(

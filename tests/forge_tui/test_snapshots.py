@@ -40,12 +40,8 @@ def world(tmp_path: Path) -> tuple[Project, FakeRun]:
     FakeRun(project, model="halted", name="20251121-101010-aa01", created=NOW - 90_000).plan().train(900).stopped()
     FakeRun(project, model="gone", name="20251121-111010-aa02", size="tiny", created=NOW - 80_000).plan().train(700)
     failed = FakeRun(project, model="big", name="20251121-121010-aa03", size="small", created=NOW - 70_000)
-    failed.plan().train(300).fail(
-        "out_of_memory",
-        "The smallest step needs 5.1 GB, 3.8 are free.",
-        'Use size = "mini", or sequence_length = 256.',
-        5,
-    )
+    fix = 'Use size = "mini", or sequence_length = 256.'
+    failed.plan().train(300).fail("out_of_memory", "The smallest step needs 5.1 GB, 3.8 are free.", fix, 5)
     live = FakeRun(project, name="20251122-115000-ab12", created=NOW - 230).plan().hold()
     live.train(1480)
     live.advise()

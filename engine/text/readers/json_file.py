@@ -137,6 +137,6 @@ class _Values:
             shown = self._text[max(self._position, problem.pos - 40) : problem.pos + 40]
         self._advance(len(self._text))
         for block in self._blocks:
-            self._line += len(block.lines)
+            self._line += len(block.lines) - block.open
         code = "row_too_long" if not self._ended and isinstance(problem, ValueError) else "bad_json"
         self._report(Problem(code, line, f"{reason(problem)}: {shown}", max(self._line - line, 1)))

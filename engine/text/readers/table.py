@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
+from itertools import chain
 
 from engine.errors import DataError
 from engine.text.conversation import Document
@@ -70,7 +71,8 @@ class _Rows:
         self._header = next((line for line in self._lines if line.strip()), "")
         self._delimiter = delimiter_of(self._header, name)
         self._first = True
-        self._rows = csv.reader(self._with_header(), delimiter=self._delimiter)
+        # Not a generator: dropping one after an error would close the lines that it reads from.
+        self._rows = csv.reader(chain([self._header], self._lines), delimiter=self._delimiter)
 
     def __iter__(self) -> _Rows:
         return self
@@ -85,10 +87,6 @@ class _Rows:
                 lost = self.last_line - self.first_line + 1
                 self._report(Problem("bad_row", self.first_line, str(problem)[:SHOWN], lost))
                 self._rows = csv.reader(self._lines, delimiter=self._delimiter)
-
-    def _with_header(self) -> Iterator[str]:
-        yield self._header
-        yield from self._lines
 
     def _numbered(self, source: TextSource) -> Iterator[str]:
         for block in source.blocks():
