@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from engine.errors import BusyError, error_of
-from engine.events import Advice, Done, Event, Failed, Plan, Sample, Step, Stopped
+from engine.events import Advice, Done, Event, Failed, Plan, Sample, Stopped
 from engine.exit_codes import ExitCode
 from engine.job import Job
 from engine.job_file import parse_job, read_toml_text
@@ -17,6 +18,9 @@ from engine.runs.launch import Launch, abandon, decide, prepare
 from forge_tui import figures
 from forge_tui.printing import put, put_facts, put_table, say
 from forge_tui.run_lines import JsonLines, RunLines, lines_for
+
+if TYPE_CHECKING:
+    from engine.runs.digest import Digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,17 +74,15 @@ class _Memory:
         self._print = print_event
         self.planned = False
         self.last: Event | None = None
-        self.step: Step | None = None
-        self.sample: Sample | None = None
+        self.samples: list[Sample] = []
+        """The newest answers."""
 
     def __call__(self, event: Event) -> None:
         match event:
             case Plan():
                 self.planned = True
-            case Step():
-                self.step = event
             case Sample():
-                self.sample = event
+                self.samples = [*(kept for kept in self.samples if kept.step == event.step), event]
             case Done() | Stopped() | Failed():
                 self.last = event
                 if isinstance(self._print, RunLines):
@@ -109,26 +111,21 @@ def _host(launch: Launch, *, json: bool) -> int:
             saved = f"saved at step {stopped.step:,}" if stopped.checkpoint else "nothing was saved yet"
             say(f"Stopped ({stopped.reason}), {saved}. The same command continues.")
         case Done() as done if not json:
-            _summary(launch.run, done, memory.sample or _last_sample(launch.run))
+            _summary(launch.run, done, memory.samples or _recorded(launch.run).samples)
     return int(code)
 
 
-def _summary(run: Path, done: Done, sample: Sample | None) -> None:
+def _summary(run: Path, done: Done, samples: Sequence[Sample]) -> None:
     """The result on stdout."""
     from engine.runs.state import read_run
 
     state = read_run(run).state
-    facts = [("model", done.path)]
-    facts.append(("validation", _validation(done)))
     early = ", stopped early" if done.early_stopped else ""
-    facts.append(
-        (
-            "trained",
-            f"{state.step:,} steps, {figures.count(done.tokens)} tokens, {figures.duration(done.seconds)}{early}",
-        )
-    )
-    if sample is not None:
-        facts += [("prompt", sample.prompt), ("answer", sample.text or "(empty)")]
+    work = f"{state.step:,} steps, {figures.count(done.tokens)} tokens, {figures.duration(done.seconds)}{early}"
+    facts = [("model", done.path), ("validation", _validation(done)), ("trained", work)]
+    for sample in samples:
+        if sample.step == samples[-1].step and not sample.by:
+            facts += [("prompt", sample.prompt), ("answer", sample.text or "(empty)")]
     put_facts(facts)
 
 
@@ -142,24 +139,22 @@ def _validation(done: Done) -> str:
     return f"{value}{before}, best at step {done.best_step:,}"
 
 
-def _last_sample(run: Path) -> Sample | None:
+def _recorded(run: Path) -> Digest:
+    """What the journal of a run says."""
     from engine.runs.digest import open_digest
 
     digest, reader = open_digest(run)
     reader.close()
-    return digest.samples[-1] if digest.samples else None
+    return digest
 
 
 def _show_finished(run: Path, *, json: bool) -> int:
-    from engine.runs.digest import open_digest
-
-    digest, reader = open_digest(run)
-    reader.close()
+    digest = _recorded(run)
     if isinstance(digest.ended, Done):
         if json:
             JsonLines(sys.stdout)(digest.ended)
         else:
-            _summary(run, digest.ended, digest.samples[-1] if digest.samples else None)
+            _summary(run, digest.ended, digest.samples)
     return int(ExitCode.DONE)
 
 

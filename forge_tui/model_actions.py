@@ -35,7 +35,7 @@ class ModelActions:
         app = app_of(self._screen)
 
         def done(name: str) -> None:
-            app.notify(said.format(name=name), timeout=5)
+            app.notify(said.replace("{name}", name), timeout=5)
             self._changed(name)
 
         app.background.start(work, done)
@@ -150,8 +150,14 @@ class ModelActions:
         if not self._deleted:
             app_of(self._screen).notify("Nothing was deleted here. x shows the trash.", timeout=4)
             return
-        trashed = self._deleted.pop()
-        self._start(lambda: trash.restore(project, trashed.id).name, "{name} is back.")
+        trashed = self._deleted[-1]
+
+        def work() -> str:
+            name = trash.restore(project, trashed.id).name
+            self._deleted.remove(trashed)
+            return name
+
+        self._start(work, "{name} is back.")
 
     def checkpoints(self, project: Project, entry: ModelEntry) -> None:
         """List, inspect, restore and delete its checkpoints."""

@@ -57,14 +57,29 @@ def free_folder(project: Project, name: str, *, instead_of: str = "") -> Path:
     Raises:
         UsageError: the name is not safe, or a model has it already.
     """
-    folder = project.model(check_name(name))
+    return _unless_taken(project, check_name(name), instead_of)
+
+
+def former_folder(project: Project, name: str) -> Path:
+    """The folder that a model gets back; its old name is good enough even where a new model could not have it.
+
+    Raises:
+        UsageError: a model has it by now, or no folder can have this name.
+    """
+    if not name or "\0" in name or name.startswith(".") or Path(name).name != name:
+        raise UsageError(f'"{one_line(name, 64)}" cannot be the name of a model.', fix="Give it another name.")
+    return _unless_taken(project, name, "")
+
+
+def _unless_taken(project: Project, name: str, instead_of: str) -> Path:
+    folder, shown = project.models / name, one_line(name, 64)
     for other in model_names(project):
         if other != instead_of and key_of(other) == key_of(name):
             which = "" if other == name else f' ("{one_line(other, 64)}" is the same name on some file systems)'
-            raise UsageError(f'There is a model "{name}" already{which}.', fix="Choose another name.")
+            raise UsageError(f'There is a model "{shown}" already{which}.', fix="Choose another name.")
     own = instead_of and (name == instead_of or _same(folder, project.models / instead_of))
     if os.path.lexists(folder) and not own:
-        raise UsageError(f"models/{name} is in the way.", fix="Move it away, or choose another name.")
+        raise UsageError(f"models/{shown} is in the way.", fix="Move it away, or choose another name.")
     return folder
 
 

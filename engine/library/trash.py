@@ -18,7 +18,7 @@ import msgspec
 from engine.errors import ForgeError, ModelError, UsageError
 from engine.files import os_error, write_atomic
 from engine.library.about import now, read_about, write_about
-from engine.library.names import find_folder, free_folder
+from engine.library.names import find_folder, former_folder, free_folder
 from engine.library.rename import link_or_copy, refresh_card
 from engine.library.shelf import commit, library_lock, model_lock, move, remove, staging, sweep
 from engine.model.info import CONFIG_FILE, locate_files
@@ -211,14 +211,14 @@ def restore(project: Project, which: str, *, new_name: str = "") -> Path:
         entry = find_trashed(project, which)
         if entry.label.kind == "run":
             return _restore_run(project, entry)
-        name = new_name or entry.label.name
         try:
-            target = free_folder(project, name)
+            target = free_folder(project, new_name) if new_name else former_folder(project, entry.label.name)
         except UsageError as error:
             if new_name:
                 raise
-            raise UsageError(error.text, fix=f"Name it otherwise: restore {entry.id} --as NAME") from None
-        if name != entry.label.name:
+            fix = f"Name it otherwise: restore {one_line(entry.id, 120)} --as NAME"
+            raise UsageError(error.text, fix=fix) from None
+        if target.name != entry.label.name:
             about = read_about(entry.folder)
             write_about(entry.folder, about.renamed(entry.label.name, now()))
         move(entry.folder, target)

@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -94,7 +94,7 @@ def _do(request: Request) -> Any:
         case Repair():
             from engine.text.repair import repair
 
-            return [asdict(done) for done in repair(list(request.files), Path(request.folder))]
+            return [_fields(done) for done in repair(list(request.files), Path(request.folder))]
         case Convert():
             return _convert(request)
 
@@ -153,7 +153,13 @@ def _convert(request: Convert) -> dict[str, Any]:
         raise os_error(problem, copy) from problem
     finally:
         temporary.unlink(missing_ok=True)
-    return asdict(done)
+    return _fields(done)
+
+
+def _fields(result: Any) -> dict[str, Any]:
+    """A dataclass as JSON values; `asdict` would take a Counter apart."""
+    found: dict[str, Any] = msgspec.to_builtins(result)
+    return found
 
 
 if __name__ == "__main__":

@@ -54,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     one.add_argument("text", metavar="TEXT", nargs="?", help='the new note; "" removes it; without it: show the note')
     one = verb("tag", "add and remove tags", _tag, "name")
     one.add_argument("tags", metavar="TAG", nargs="*")
-    one.add_argument("--remove", metavar="TAG", nargs="+", default=[])
+    one.add_argument("--remove", metavar="TAG", nargs="+", default=[], help="tags to take away")
     one = verb("delete", "move models to the trash", _delete)
     one.add_argument("names", metavar="NAME", nargs="+")
     one = verb("restore", "bring something back from the trash", _restore)

@@ -50,6 +50,8 @@ class FilesScreen(PreviewScreen):
         self._folder: Path | None = None
         self._entries: dict[str, FolderEntry] = {}
         self._left_out = 0
+        self._mark = ""
+        """The file that the cursor goes to once it is listed."""
         self._picks: list[Pick] = []
         self._formats: dict[Path, str] = {}
         self._rest: Timer | None = None
@@ -110,15 +112,19 @@ class FilesScreen(PreviewScreen):
         self._picks = picks_of(project, job) if project is not None and job is not None else []
 
     def _list(self, folder: Path, mark: str = "") -> None:
+        self._mark = mark or self._mark
+
         def done(listing: Listing) -> None:
             before = self._folder
             self._folder = listing.folder
             self._entries = {str(entry.path): entry for entry in listing.entries}
             self._left_out = listing.left_out
             self._show_rows()
-            wanted = mark or (str(before) if before != listing.folder else "")
+            wanted = self._mark or (str(before) if before != listing.folder else "")
             if wanted:
                 self.query_one("#files", PickList).mark(wanted)
+            if self._mark in self._entries:
+                self._mark = ""
 
         app_of(self).background.start(lambda: list_folder(folder), done, group="folder")
 

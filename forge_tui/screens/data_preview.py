@@ -171,10 +171,8 @@ class PreviewScreen(ForgeScreen):
             return
         parts = []
         if self._mask != "off":
-            parts.append(self._mask_words())
-            if self.size.width < 110:
-                title.show(title=one_line(outline.path.name, 16), state=parts[0])
-                return
+            title.show(title=one_line(outline.path.name, 16), state=self._mask_words())
+            return
         number, total, line = preview.number, outline.documents, preview.line
         if number is not None:
             parts.append(f"{number:,} of {total:,}" if total else f"{number:,}")
@@ -273,8 +271,10 @@ class PreviewScreen(ForgeScreen):
         if text:
             self._find(self.preview.offset_now - 1)
 
-    def action_search_on(self) -> None:
+    @on(DocumentPane.Again)
+    def search_on(self, event: DocumentPane.Again) -> None:
         """The next match."""
+        event.stop()
         if not self._searched:
             app_of(self).notify("Type what to look for first (/).", timeout=3)
             return

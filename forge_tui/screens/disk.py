@@ -20,6 +20,8 @@ from forge_tui.widgets.pane_title import PaneTitle
 from forge_tui.widgets.pick_list import PickList, Row
 
 _BAR = 16
+_FRAME = 6
+"""Rows of the dialog that hold neither list."""
 _WORDS = {"trash": "trash", "checkpoints": "checkpoints", "cache": "token caches", "leftovers": "leftovers"}
 
 
@@ -58,13 +60,23 @@ class DiskScreen(ForgeModal[None]):
         keys = [_key(entry) for entry in use.reclaimable]
         self._chosen &= set(keys)
         pick = self.query_one(PickList)
-        pick.styles.height = max(1, min(10, len(keys)))
         pick.show([Row(_key(entry), partial(self._line, entry), entry.name) for entry in use.reclaimable])
-        shown = self.query_one("#disk-use", FactList)
-        rows = self._bars(use)
-        shown.styles.height = min(12, len(rows))
-        shown.show(rows)
+        self.query_one("#disk-use", FactList).show(self._bars(use))
+        self._fit()
         self._title()
+
+    def on_resize(self) -> None:
+        """Both lists share the height."""
+        self._fit()
+
+    def _fit(self) -> None:
+        if self._use is None:
+            return
+        room = max(4, int(self.size.height * 0.9) - _FRAME)
+        entries, bars = max(1, len(self._use.reclaimable)), len(self._bars(self._use))
+        below = min(entries, max(room // 2, room - bars))
+        self.query_one(PickList).styles.height = below
+        self.query_one("#disk-use").styles.height = max(1, min(bars, room - below))
 
     def _bars(self, use: DiskUse) -> list[tuple[str, Text]]:
         app = app_of(self)
@@ -72,7 +84,11 @@ class DiskScreen(ForgeModal[None]):
         parts += [("trash", use.trash)] if use.trash else []
         parts += [("token caches", use.cache)] if use.cache else []
         largest = max((size for _, size in parts), default=0) or 1
-        rows = []
+        gap = " " * (_BAR + 1)
+        rows = [
+            ("together", plain(f"{gap}{figures.size(use.total):>7}", app.palette.strong)),
+            ("free", plain(f"{gap}{figures.size(use.free):>7}", app.palette.quiet)),
+        ]
         for name, size in parts:
             full = max(1 if size else 0, round(_BAR * size / largest))
             bar = Text.assemble(
@@ -82,8 +98,6 @@ class DiskScreen(ForgeModal[None]):
                 end="",
             )
             rows.append((name, bar))
-        rows.append(("together", plain(" " * (_BAR + 1) + f"{figures.size(use.total):>7}", app.palette.strong)))
-        rows.append(("free", plain(" " * (_BAR + 1) + f"{figures.size(use.free):>7}", app.palette.quiet)))
         return rows
 
     def _line(self, entry: Reclaimable, width: int) -> Text:

@@ -36,6 +36,14 @@ class Findings(ForgeModal[None]):
         shown.show(facts)
         shown.focus()
 
+    def on_resize(self) -> None:
+        """As high as the verdicts, as far as there is room; then they scroll."""
+        self.call_after_refresh(self._fit)
+
+    def _fit(self) -> None:
+        shown = self.query_one(FactList)
+        shown.styles.height = max(1, min(shown.lines, int(self.size.height * 0.9) - 4))
+
     def _fact(self, finding: Finding) -> Fact:
         palette, glyphs = app_of(self).palette, app_of(self).glyphs
         glyph, style = {

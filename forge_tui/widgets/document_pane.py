@@ -42,6 +42,9 @@ class DocumentPane(Widget, can_focus=True):
     class Moved(Message):
         """Another part of the file is shown."""
 
+    class Again(Message):
+        """The next place that holds the text is wanted."""
+
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
         self.outline: Outline | None = None
@@ -278,6 +281,10 @@ class DocumentPane(Widget, can_focus=True):
         self._target = 0
         before = self._entry_before(self._top)
         self._go(Place(self._top.piece, self._top.entry, 0) if self._top.row else before or self._top)
+
+    def action_search_on(self) -> None:
+        """The next match; who searches knows it."""
+        self.post_message(self.Again())
 
     def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
         """The wheel."""

@@ -29,7 +29,8 @@ class FactList(VerticalScroll, can_focus=True):
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
         self._facts: Sequence[Fact] = ()
-        self._width = 0
+        self.lines = 0
+        """Lines that it takes to show everything at the present width."""
 
     def compose(self) -> ComposeResult:
         """One text."""
@@ -48,7 +49,9 @@ class FactList(VerticalScroll, can_focus=True):
 
     def _fill(self) -> None:
         width = max(20, self.size.width - 1)
-        self.query_one(Plain).show(facts_text(self._facts, width, app_of(self).palette))
+        text = facts_text(self._facts, width, app_of(self).palette)
+        self.lines = text.plain.count("\n") + 1 if text.plain else 0
+        self.query_one(Plain).show(text)
 
 
 def facts_text(facts: Sequence[Fact], width: int, palette: Palette) -> Text:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -428,3 +429,27 @@ async def test_a_damaged_model_is_said_and_can_be_deleted(models: Project, make_
         await pilot.press("D", "y")
         await settle(pilot)
         assert len(list_models(models)) == 2
+
+
+@both_sizes
+async def test_hostile_names_and_records_are_harmless(
+    models: Project, make_app: MakeApp, settle: Settle, size: tuple[int, int]
+) -> None:
+    odd = models.models / f"odd{HOSTILE.replace('/', '')}"
+    (models.models / "kid").rename(odd)
+    card = (odd / "forge.json").resolve()
+    nasty = json.dumps(HOSTILE)[1:-1]
+    card.write_text(card.read_text().replace("data/qa.txt", f"data/{nasty}.txt").replace('"custom"', f'"{nasty}"'))
+    app = make_app(models, start="manager")
+    async with app.run_test(size=size, notifications=True) as pilot:
+        await settle(pilot)
+        await pilot.press("slash", "o", "d", "d", "enter")
+        await settle(pilot)
+        for keys in ((), ("tab", "G", "escape"), ("r", "escape"), ("D", "escape"), ("y", "escape"),
+                     ("p", "escape"), ("t", "escape"), ("u", "escape"), ("v", "escape"), ("D", "y"),
+                     ("x", "escape"), ("U",)):  # fmt: skip
+            await pilot.press(*keys)
+            await settle(pilot)
+            text = screen_text(app)
+            assert not any(char in text for char in "\x1b\x07\u202e"), keys
+    assert odd.exists()

@@ -17,24 +17,17 @@ SHORTEST = 40
 REPETITION_FROM = 200
 """Bytes from which repetition is judged."""
 
-_LETTERS = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-_VOWELS = b"aeiouyAEIOUY"
-_SPACES = b" \t\n\r\f"
-
-
-def _packed(*classes: bytes) -> npt.NDArray[np.uint64]:
-    """For each byte a number with one counter for each class, 21 bits wide."""
-    table = np.zeros(256, np.uint64)
-    for place, members in enumerate(classes):
-        table[list(members)] += np.uint64(1 << (21 * place))
-    return table
-
-
-_HIGH = bytes(range(0x80, 0x100))
-_SIGNS = bytes(byte for byte in range(0x21, 0x7F) if not chr(byte).isalnum())
-_COUNTERS = _packed(_LETTERS, _VOWELS, _SIGNS)
-_COUNTERS_2 = _packed(_SPACES, _HIGH)
-_MASK = np.uint64((1 << 21) - 1)
+_SPACE, _SIGN, _CONSONANT, _VOWEL, _HIGH = range(1, 6)
+_CLASSES = np.zeros(256, np.uint8)
+for _byte in range(256):
+    if _byte in b" \t\n\r\f":
+        _CLASSES[_byte] = _SPACE
+    elif _byte >= 0x80:
+        _CLASSES[_byte] = _HIGH
+    elif chr(_byte).isalpha():
+        _CLASSES[_byte] = _VOWEL if chr(_byte).lower() in "aeiouy" else _CONSONANT
+    elif 0x20 < _byte < 0x7F and not chr(_byte).isdigit():
+        _CLASSES[_byte] = _SIGN
 
 
 class Garbled(Check):
@@ -46,10 +39,12 @@ class Garbled(Check):
         sizes = np.diff(batch.raw_start[batch.first_turn])
         if not (sizes >= SHORTEST).any():
             return
-        first = np.add.reduceat(_COUNTERS[batch.raw], start)
-        second = np.add.reduceat(_COUNTERS_2[batch.raw], start)
-        letters, vowels, signs = (_field(first, place) for place in range(3))
-        spaces, high = (_field(second, place) for place in range(2))
+        classes = _CLASSES[batch.raw]
+        spaces, signs, consonants, vowels, high = (
+            np.add.reduceat((classes == kind).view(np.uint8), start, dtype=np.int64)
+            for kind in (_SPACE, _SIGN, _CONSONANT, _VOWEL, _HIGH)
+        )
+        letters = consonants + vowels
         long = sizes >= SHORTEST
         latin = high < 0.2 * sizes
         noisy = long & (signs > 0.35 * sizes)
@@ -84,7 +79,3 @@ def _is_code(text: str) -> bool:
     return (
         "```" in text or "<tool_" in text or (text.count("\n") > 3 and ("    " in text or "{" in text or "|" in text))
     )
-
-
-def _field(packed: npt.NDArray[np.uint64], place: int) -> npt.NDArray[np.int64]:
-    return ((packed >> np.uint64(21 * place)) & _MASK).astype(np.int64)

@@ -15,7 +15,7 @@ from engine.text.readers.pairing import SHOWN
 from engine.text.readers.record import Columns, RecordReader, ShapeError
 from engine.text.source import TextSource
 
-ROW_LIMIT = 32 << 20
+ROW_LIMIT = 8 << 20
 """Characters of one record; a longer one is reported and skipped."""
 
 _SURROGATE = re.compile("[\ud800-\udfff]")

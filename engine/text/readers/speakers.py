@@ -19,7 +19,7 @@ from engine.text.readers.pairing import Spoken, conversation
 from engine.text.readers.prose import SEPARATOR
 from engine.text.source import TextSource
 
-TURN_LIMIT = 8 << 20
+TURN_LIMIT = 2 << 20
 """Characters of one turn; what follows is reported as outside: memory stays bounded without further markers."""
 
 ROLES: dict[str, tuple[str, Role]] = {

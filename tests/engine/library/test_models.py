@@ -177,6 +177,20 @@ def test_what_comes_back_to_a_taken_name_needs_another(project: Project) -> None
     assert find_entry(project, "tiny").parent == "first"
 
 
+def test_an_unsafe_name_comes_back_but_never_out_of_the_folder(project: Project) -> None:
+    (project.models / "tiny").rename(project.models / "Tiny Größe")
+    trashed = trash.delete(project, "Tiny Größe")
+    assert trash.restore(project, trashed.id).name == "Tiny Größe"
+    trashed = trash.delete(project, "Tiny Größe")
+    label = trashed.folder / trash.LABEL
+    for name in ("../../evil", "/etc/evil", ".trash", "", "a/b"):
+        label.write_text(json.dumps({"kind": "model", "name": name, "time": 1.0}))
+        with pytest.raises(UsageError):
+            trash.restore(project, trashed.id)
+    trash.restore(project, trashed.id, new_name="tiny")
+    assert [entry.name for entry in list_models(project)] == ["tiny"]
+
+
 def test_two_deletions_in_one_second_do_not_collide(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("engine.library.trash.now", lambda: 1000.0)
     clone(project, "tiny", "copy")

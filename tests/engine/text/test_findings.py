@@ -488,5 +488,5 @@ def test_every_rule_can_be_found(tmp_path: Path) -> None:
         *("unreadable", "changed", "long_line", "duplicate_file", "memorises", "bad_json", "json_shape", "bad_row"),
         *("empty_record", "unknown_role", "guessed_format"),
     }
-    # These need millions of documents, a 32 MB record, or a tool turn without text.
+    # These need millions of documents, an 8 MB record, or a tool turn without text.
     assert set(RULES) - tested == {"sketch_full", "row_too_long", "empty_turn"}
