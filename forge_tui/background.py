@@ -12,7 +12,7 @@ from textual.message import Message
 from engine.errors import ForgeError
 
 if TYPE_CHECKING:
-    from forge_tui.app import ForgeApp
+    from forge_tui.base_app import BaseApp
 
 Result = TypeVar("Result")
 
@@ -28,7 +28,7 @@ class Finished(Message):
 class Background:
     """Starts work on daemon threads and brings results back to the app's own thread."""
 
-    def __init__(self, app: ForgeApp) -> None:
+    def __init__(self, app: BaseApp) -> None:
         self._app = app
         self._newest: dict[str, int] = {}
         self._number = 0

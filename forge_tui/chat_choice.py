@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from engine.library.catalogue import ModelEntry, list_models
-from engine.library.checkpoints import list_checkpoints
+from engine.library.checkpoints import Checkpoint, list_checkpoints
 from engine.library.voices import PUBLISHED
 from engine.project import Project
 from forge_tui import figures, model_words
@@ -58,7 +58,7 @@ def choices(project: Project, glyphs: Glyphs) -> list[Choice]:
             when = model_words.since(entry.trained, model_words.clock())
             key = encode(entry.name, PUBLISHED if entry.alive else "")
             found.append(Choice(key, entry.name, f"{size}{value}, {when}"))
-        for checkpoint in [c for c in list_checkpoints(project, entry.name) if not c.problem][:MOST_CHECKPOINTS]:
+        for checkpoint in _distinct(list_checkpoints(project, entry.name))[:MOST_CHECKPOINTS]:
             value = "" if checkpoint.val_bpb is None else f"{checkpoint.val_bpb:.3f} bits/byte, "
             best_one = "best, " if checkpoint.best else ""
             title = f"{entry.name} {glyphs.separator} step {checkpoint.step:,}"
@@ -67,12 +67,21 @@ def choices(project: Project, glyphs: Glyphs) -> list[Choice]:
     return found
 
 
+def _distinct(checkpoints: Sequence[Checkpoint]) -> list[Checkpoint]:
+    """Those that can be talked to, one a step: the best one may be there twice, with and without its optimizer."""
+    found: dict[tuple[str, int], Checkpoint] = {}
+    for checkpoint in checkpoints:
+        if not checkpoint.problem:
+            found.setdefault((checkpoint.run, checkpoint.step), checkpoint)
+    return list(found.values())
+
+
 def title_of(partner: Partner, entry: ModelEntry | None, app: ForgeApp) -> tuple[str, Text]:
     """The name of a side of the chat, and how it is."""
     palette, glyphs = app.palette, app.glyphs
     parts = [one_line(partner.model, 40)]
     if partner.ready is not None:
-        parts.append(figures.count(partner.ready.parameters))
+        parts.append(" ".join(filter(None, [entry.size if entry else "", figures.count(partner.ready.parameters)])))
     elif entry is not None and entry.parameters:
         parts.append(model_words.size_words(entry))
     voice = partner.voice
@@ -84,7 +93,7 @@ def title_of(partner: Partner, entry: ModelEntry | None, app: ForgeApp) -> tuple
         parts.append("continues texts")
     title = f" {glyphs.separator} ".join(parts)
     if partner.trouble:
-        return title, plain(f"{glyphs.bad} {one_line(partner.trouble, 60)}", palette.error)
+        return title, plain(f"{glyphs.bad} cannot speak", palette.error)
     if partner.ready is not None:
         ready = partner.ready
         where = f"{ready.device} x{ready.threads}" if ready.device == "cpu" else ready.device

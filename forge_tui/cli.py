@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
 import os
 import sys
@@ -35,6 +36,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "doctor": ("forge_tui.commands.doctor", "look at this machine: packages, GPU, disk, terminal"),
 }
 """Each command with its module, imported only when it runs, and its line in --help."""
+
+FORCE_HELP = "start over, whatever was there; go on past errors in the data that lose no text"
 
 EPILOG = """\
 examples:
@@ -90,7 +93,7 @@ def build_parser(load: Sequence[str] = tuple(COMMANDS)) -> Parser:
     batch = parser.add_argument_group("headless")
     batch.add_argument("--batch", metavar="FILE", help="run the job in FILE: train, continue, or say that it is done")
     add_batch_options(batch, prefix="batch_")
-    batch.add_argument("--force", dest="batch_force", action="store_true", help="start over, whatever was there")
+    batch.add_argument("--force", dest="batch_force", action="store_true", help=FORCE_HELP)
     app = parser.add_argument_group("the app")
     app.add_argument("--theme", metavar="NAME", help="colours of the app")
     app.add_argument("--ascii", action="store_true", help="draw with ASCII characters only")
@@ -132,19 +135,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
     try:
-        code = _run(arguments)
-        sys.stdout.flush()
-        return code
+        return _flushed(_run(arguments))
     except ForgeError as error:
         _report(str(error))
         return int(error.exit_code)
     except KeyboardInterrupt:
         return int(ExitCode.INTERRUPTED)
     except BrokenPipeError:
-        # Whoever read us has gone; nothing more can be said, not even at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        _silence(1)
         return int(ExitCode.FAILED)
     except Exception as error:  # noqa: BLE001 - the last line of defence: one sentence instead of a traceback
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            _silence(1)
+            _report(
+                f"{error.filename or 'The output'}: No space left on the device. Free some space, then run it again."
+            )
+            return int(ExitCode.DISK)
         text = f"Something unexpected happened: {type(error).__name__}: {str(error) or 'no message'}."
         _report(f"{text} With FORGE_DEBUG=1 the traceback is shown.")
         return int(ExitCode.FAILED)
@@ -161,7 +167,23 @@ def _report(text: str) -> None:
     try:
         print(f"forge-tui: {one_line(text, 2000)}", file=sys.stderr, flush=True)
     except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # the terminal is gone
+        _silence(2)
+
+
+def _flushed(code: int) -> int:
+    """The exit code, which a terminal that is gone does not change."""
+    try:
+        print(end="", flush=True)  # unlike a method call, fine where there is no stdout at all
+    except BrokenPipeError:
+        raise
+    except OSError:
+        _silence(1)
+    return code
+
+
+def _silence(descriptor: int) -> None:
+    """Whoever read us has gone: nothing more can be said, not even at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
 
 
 def _run(arguments: list[str]) -> int:

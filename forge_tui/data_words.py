@@ -48,11 +48,6 @@ def badge(report: Report, palette: Palette, glyphs: Glyphs) -> Text:
     return plain(glyphs.good, palette.good)
 
 
-def counted(number: int, word: str) -> str:
-    """`1 document`, `1,204 lines`."""
-    return f"{number:,} {word}{'' if number == 1 else 's'}"
-
-
 def tokens_words(checked: Checked, glyphs: Glyphs) -> str:
     """`~41,930 tokens`: the sign says that they were estimated."""
     return f"{'' if checked.exact else glyphs.about}{checked.tokens:,} tokens"
@@ -77,9 +72,9 @@ def facts_of(checked: Checked, size: str | None, palette: Palette, glyphs: Glyph
         facts.append(("", plain(f"{counts.files} files: {', '.join(formats)}", palette.strong)))
     dot = f" {glyphs.separator} "
     kind = "dialogue" if counts.turns > counts.documents else "document"
-    numbers = [counted(counts.lines, "line"), counted(counts.documents, kind)]
-    numbers += [counted(counts.turns, "turn")] if counts.turns > counts.documents else []
-    facts.append(("", dot.join([*numbers, counted(counts.words, "word"), figures.size(counts.bytes)])))
+    numbers = [figures.counted(counts.lines, "line"), figures.counted(counts.documents, kind)]
+    numbers += [figures.counted(counts.turns, "turn")] if counts.turns > counts.documents else []
+    facts.append(("", dot.join([*numbers, figures.counted(counts.words, "word"), figures.size(counts.bytes)])))
     tokens = plain(tokens_words(checked, glyphs), palette.strong)
     facts.append(("", join(tokens, plain(_counter(checked), palette.quiet))))
     if report.histogram:
@@ -142,4 +137,5 @@ def finding_words(finding: Finding) -> str:
 
 def finding_fix(finding: Finding) -> str:
     """What to do, and what the numbers are."""
-    return " ".join(part for part in (one_line(finding.detail, 300), finding.fix) if part)
+    detail = one_line(finding.detail, 300)
+    return " ".join(part for part in (detail + ("." if detail and detail[-1].isalnum() else ""), finding.fix) if part)

@@ -20,6 +20,11 @@ def count(number: float) -> str:
     raise AssertionError
 
 
+def counted(number: int, noun: str) -> str:
+    """1 run · 1,204 lines."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def size(bytes_: float) -> str:
     """640 B · 17 MB · 1.4 GB."""
     value = float(bytes_)

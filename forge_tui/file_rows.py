@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
 from engine.errors import ForgeError
@@ -24,7 +25,6 @@ def file_row(
     if entry.is_folder:
         return fit(join(plain("   ", palette.quiet), plain(f"{sanitize(name)}/", palette.accent)), Text(end=""), width)
     mark = plain("[x]", palette.accent) if pick is not None else plain("[ ]", palette.quiet)
-    title = plain(name, palette.strong if pick is not None else palette.text)
     weight = plain(f" {weight_words(pick):>5}", palette.accent) if weights else Text(end="")
     size = plain(f" {figures.size(entry.size):>7} ", palette.quiet)
     state = Text(end="")
@@ -34,7 +34,16 @@ def file_row(
         state = badge(checked.report, palette, glyphs)
     state.append(" " * max(0, 3 - state.cell_len))
     right = Text(end="").append_text(weight).append_text(size).append_text(state)
-    return fit(join(mark, title), right, width)
+    title = shortened(sanitize(name), width - right.cell_len - mark.cell_len - 1, glyphs.ellipsis)
+    return fit(join(mark, plain(title, palette.strong if pick is not None else palette.text)), right, width)
+
+
+def shortened(name: str, room: int, ellipsis: str) -> str:
+    """A name in at most `room` cells: what is left out is in the middle, names often differ at their ends."""
+    if cell_len(name) <= room or room < 8:
+        return name
+    tail = set_cell_size(name[::-1], (room - len(ellipsis)) // 2)[::-1]
+    return set_cell_size(name, room - len(ellipsis) - cell_len(tail)) + ellipsis + tail
 
 
 def weight_words(pick: Pick | None) -> str:

@@ -26,11 +26,16 @@ GUIDE_TIME = {
 COLUMNS = (("size", 8, "<"), ("parameters", 10, ">"), ("memory", 8, ">"), ("speed", 12, ">"), ("time", 9, ">"))
 
 
+def _columns(width: int) -> list[tuple[str, int, str]]:
+    """The columns; the note at the end matters more than the parameters, which the facts below tell as well."""
+    return [column for column in COLUMNS if width >= 72 or column[0] != "parameters"]
+
+
 def heading(width: int, palette: Palette) -> Text:
     """Names of the columns."""
     cells = {"speed": "speed here"}
     line = Text("  ", end="", no_wrap=True)
-    for name, room, side in COLUMNS:
+    for name, room, side in _columns(width - 2):
         line.append(f"{cells.get(name, name):{side}{room}} ", style=palette.quiet)
     line.append(" note", style=palette.quiet)
     line.truncate(width)
@@ -50,7 +55,7 @@ def rung_row(rung: Forecast, outlook: Outlook, chosen: bool, width: int, palette
         "time": "-" if rung.seconds is None else f"{about}{figures.duration(rung.seconds)}",
     }
     line = Text(end="", no_wrap=True)
-    for name, room, side in COLUMNS:
+    for name, room, side in _columns(width):
         style = palette.strong if name == "size" and not gone else base
         line.append(f"{cells[name]:{side}{room}} ", style=style)
     line.append(" ")
@@ -115,11 +120,11 @@ def _memory_words(rung: Forecast, outlook: Outlook, machine: Machine, palette: P
     return plain(words, palette.warning if rung.fit == "tight" else palette.text)
 
 
-def model_row(entry: ModelEntry, grows: str, width: int, palette: Palette, glyphs: Glyphs) -> Text:
-    """`sacrifice    micro    val 1.209 · 3 d ago            w grows it to small`."""
+def model_row(entry: ModelEntry, grows: str, room: int, width: int, palette: Palette, glyphs: Glyphs) -> Text:
+    """`sacrifice    micro    val 1.209 · 3 d ago            w grows it to small`; `room` cells for the name."""
     usable = entry.loadable
     line = Text(end="", no_wrap=True)
-    line.append(f"{one_line(entry.name, 16):<17}", style=palette.strong if usable else palette.quiet)
+    line.append(f"{one_line(entry.name, room):<{room + 1}}", style=palette.strong if usable else palette.quiet)
     line.append(f"{one_line(entry.size, 7):<8}", style=palette.text)
     parts = []
     if entry.problem:
@@ -131,6 +136,8 @@ def model_row(entry: ModelEntry, grows: str, width: int, palette: Palette, glyph
             parts.append(plain(f"val {entry.val_bpb:.3f}", palette.text))
         if entry.trained:
             parts.append(plain(figures.ago(max(0.0, time.time() - entry.trained)), palette.quiet))
+        if not entry.published and not entry.alive:
+            parts.append(plain(f"not finished: {entry.phase}" if entry.phase else "empty", palette.quiet))
         if grows and not entry.alive:
             parts.append(plain(grows, palette.quiet))
     line.append_text(join(*parts, gap=f" {glyphs.separator} "))

@@ -16,6 +16,7 @@ from forge_tui import figures
 
 TREE_UNICODE = ("├ ", "└ ", "│ ", "  ")
 TREE_ASCII = ("|-", "`-", "| ", "  ")
+_NEWEST = {"failed": "failed", "stopped": "was stopped", "interrupted": "was interrupted"}
 
 
 def indented(branch: Branch, lines: Sequence[str] = TREE_UNICODE) -> str:
@@ -76,7 +77,12 @@ def facts(entry: ModelEntry) -> list[tuple[str, str]]:
         ("trained", f"{when(entry.trained)}, {figures.count(entry.tokens)} tokens"),
     ]
     if not entry.published:
-        found[1:] = [("state", f"nothing is published yet; its newest run is {entry.phase or 'gone'}")]
+        found[1:] = [
+            (
+                "state",
+                f"nothing is published yet; its newest run {_NEWEST.get(entry.phase or '', 'is ' + (entry.phase or 'gone'))}",
+            )
+        ]
     if entry.note:
         found.append(("note", entry.note))
     if entry.tags:

@@ -12,6 +12,7 @@ from forge_tui.palette import Palette, severity
 from forge_tui.phase import phase_text
 from forge_tui.run_view import RunView
 from forge_tui.text import fit, join, one_line, plain
+from forge_tui.widgets.fact_list import wrapped
 
 FIXES: dict[str, tuple[str, CommandName]] = {
     "overfitting": ("stop at the best", "stop"),
@@ -87,24 +88,38 @@ def _ended(
         gone = "its host is gone: killed, or a restart. What was saved is safe."
         text = {"interrupted": gone, "stopped": f"by {state.text}" if state.text else ""}.get(phase, state.text)
         if text:
-            first.append_text(plain(f"  {one_line(text, 400)}", palette.text))
+            first.append_text(plain(f"  {_without(one_line(text, 400), head.plain)}", palette.text))
         if state.fix and not compact:
-            lines.append(plain(f"   {one_line(state.fix, 400)}", palette.quiet))
+            lines.append(plain(f" {one_line(state.fix, 400)}", palette.quiet))
+        if state.code in ("out_of_memory", "killed_for_memory", "diverged") and "models" in screens:
+            keys.append(_key("2", "change the job", palette))
         if phase in CONTINUES:
             at = f" from step {state.checkpoint_step:,}" if state.checkpoint_step else ""
             keys.append(_key("enter", f"continue{at}", palette))
-        if state.code in ("out_of_memory", "killed_for_memory", "diverged") and "models" in screens:
-            keys.append(_key("2", "change the job", palette))
         if state.code == "data" and "data" in screens:
             keys.append(_key("1", "look at the data", palette))
         keys.append(_key("n", "new run", palette))
     keys.append(_key("6", "all runs", palette))
     if compact:
         first.truncate(width, overflow="ellipsis")
+    else:
+        lines = [row for line in lines for row in _hanging(line, width)]
     while len(keys) > 1 and sum(key.cell_len + 3 for key in keys) > width:
         keys.pop()
     lines.append(join(Text(" ", end=""), *keys, gap="  "))
     return Text("\n", end="").join(lines)
+
+
+def _hanging(line: Text, width: int) -> list[Text]:
+    """A line in rows; all but the first stand below its words."""
+    rows = wrapped(line, width - 2)
+    return [row if index == 0 else Text.assemble("   ", row, end="") for index, row in enumerate(rows)]
+
+
+def _without(text: str, head: str) -> str:
+    """The text of a failure without the words that stand before it already."""
+    first, colon, rest = text.partition(": ")
+    return rest[:1].upper() + rest[1:] if colon and head.lower().endswith(first.lower()) else text
 
 
 def _finished(view: RunView, palette: Palette, glyphs: Glyphs) -> Text:

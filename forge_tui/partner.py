@@ -6,11 +6,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from engine.errors import ForgeError
-from engine.library.voices import Voice, voice_of
+from engine.library.voices import Voice, is_training, voice_of
 from engine.model.sampling import SamplingSettings
 from engine.project import Project
 from engine.runs.speaker import Ended, Piece, Ready, Speaker, Trouble
-from engine.runs.state import runs_of
 from engine.text.conversation import Turn
 from forge_tui.background import Background
 from forge_tui.talk import Answer
@@ -55,7 +54,7 @@ class Partner:
         """Find the model as it is now and have it loaded; `then` is called in the app when it was found, or not."""
 
         def find() -> tuple[Voice, bool]:
-            return voice_of(project, self.model, self.which), any(run.alive for run in runs_of(project))
+            return voice_of(project, self.model, self.which), is_training(project)
 
         def found(result: tuple[Voice, bool]) -> None:
             self._use(*result)

@@ -148,7 +148,7 @@ class OutputGuard:
 
 
 class SignalExit:
-    """Turns SIGTERM and SIGHUP into an orderly exit, and into a forced one when a stalled link blocks that.
+    """Turns SIGTERM, SIGHUP and SIGINT into an orderly exit, and into a forced one when a stalled link blocks that.
 
     The handlers are ordinary Python ones, because a loop whose write to the terminal is blocked never runs its own.
     """
@@ -163,7 +163,7 @@ class SignalExit:
     def __enter__(self) -> SignalExit:
         with contextlib.suppress(termios.error, OSError):
             self._attributes = termios.tcgetattr(0)
-        for number in (signal.SIGTERM, signal.SIGHUP):
+        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
             self._previous[number] = signal.signal(number, self._handle)
         return self
 

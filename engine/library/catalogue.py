@@ -9,12 +9,14 @@ from typing import Any
 import msgspec
 
 from engine.errors import ForgeError, ModelError
+from engine.files import is_locked
 from engine.library import lineage
 from engine.library.about import About, read_about
 from engine.library.names import find_folder, model_names
 from engine.model.card import Ancestor, DataFile, ModelCard
 from engine.model.info import CONFIG_FILE, ModelInfo, read_model
 from engine.project import NAME, Project
+from engine.runs.launch import MODEL_LOCK
 from engine.runs.state import Phase, Run, runs_of
 from engine.text.sanitize import one_line
 
@@ -117,6 +119,46 @@ def list_models(project: Project) -> list[ModelEntry]:
     return [lineage.with_parent(entry, kept) for entry in kept]
 
 
+def stamp_of(project: Project) -> tuple[tuple[str, int, int, bool], ...]:
+    """Another value whenever the list may be another one: cheap enough to be asked for again and again.
+
+    Publishing, noting and renaming change a model's folder, a new run changes its folder of runs, and a run that
+    begins or ends takes or leaves the model's lock.
+    """
+    found = []
+    for name in model_names(project):
+        folder = project.models / name
+        lock = is_locked(folder / "runs" / MODEL_LOCK)
+        found.append((name, _changed(folder), _changed(folder / "runs"), lock))
+    return tuple(found)
+
+
+def _changed(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+def entry_of(project: Project, name: str) -> ModelEntry:
+    """One model, without looking at the others: its parent is not found.
+
+    Raises:
+        UsageError: there is none.
+        ModelError: the folder holds neither a model nor runs.
+    """
+    folder = find_folder(project, name)
+    entry = read_entry(folder, runs_of(project, folder.name))
+    if entry is None:
+        raise _nothing(folder)
+    return entry
+
+
+def _nothing(folder: Path) -> ModelError:
+    fix = "`forge-tui train` builds one, or remove the folder."
+    return ModelError("This folder holds no model.", file=folder, fix=fix)
+
+
 def find_entry(project: Project, name: str) -> ModelEntry:
     """One model, with its parent found.
 
@@ -127,9 +169,7 @@ def find_entry(project: Project, name: str) -> ModelEntry:
     folder = find_folder(project, name)
     found = next((entry for entry in list_models(project) if entry.name == folder.name), None)
     if found is None:
-        raise ModelError(
-            "This folder holds no model.", file=folder, fix="`forge-tui train` builds one, or remove the folder."
-        )
+        raise _nothing(folder)
     return found
 
 

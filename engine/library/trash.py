@@ -15,8 +15,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from engine.errors import ForgeError, ModelError, UsageError
-from engine.files import os_error, write_atomic
+from engine.errors import BusyError, ForgeError, ModelError, UsageError
+from engine.files import FileLock, is_locked, os_error, write_atomic
 from engine.library.about import now, read_about, write_about
 from engine.library.names import find_folder, former_folder, free_folder
 from engine.library.rename import link_or_copy, refresh_card
@@ -24,6 +24,7 @@ from engine.library.shelf import commit, library_lock, model_lock, move, remove,
 from engine.model.info import CONFIG_FILE, locate_files
 from engine.model.json_file import read_limited
 from engine.project import Project
+from engine.runs.state import LOCK, WORKER_LOCK
 from engine.text.sanitize import one_line
 from engine.typed import decode_json
 
@@ -97,18 +98,21 @@ def delete(project: Project, name: str, reason: str = "deleted") -> Trashed:
 
 
 def delete_run(project: Project, run: Path) -> Trashed:
-    """Move a run that has ended (models/<name>/runs/<id>) to the trash.
+    """Move a run that has ended (models/<name>/runs/<id>) to the trash; another run of the model may go on meanwhile.
 
     Raises:
-        BusyError: some run holds the model.
+        BusyError: the run is going, or its worker is still saving.
         UsageError: there is no such run.
         ForgeError: the folder cannot be written.
     """
     folder = run.parents[1]
+    lock = FileLock(run / LOCK)
     with library_lock(project):
         if not run.is_dir() or run.parent.name != "runs" or folder.parent.resolve() != project.models.resolve():
             raise UsageError("There is no such run.", fix="`forge-tui runs` lists what there is.")
-        with model_lock(folder):
+        with lock:
+            if not lock.acquire() or is_locked(run / WORKER_LOCK):
+                raise BusyError(f"Run {one_line(run.name)} is going.", fix="Stop it first.")
             return put(project, run, Label("run", folder.name, now(), "deleted", run.name))
 
 
@@ -204,7 +208,6 @@ def restore(project: Project, which: str, *, new_name: str = "") -> Path:
 
     Raises:
         UsageError: it is not there, or its name is taken.
-        BusyError: a run holds the model that a run goes back to.
         ForgeError: the folder cannot be written.
     """
     with library_lock(project):
@@ -229,10 +232,11 @@ def restore(project: Project, which: str, *, new_name: str = "") -> Path:
 
 def _restore_run(project: Project, entry: Trashed) -> Path:
     folder = find_folder(project, _present_name(project, entry.label))
-    with model_lock(folder):
-        target = folder / "runs" / (entry.label.run or entry.id)
-        move(entry.folder, target)
-        (target / LABEL).unlink(missing_ok=True)
+    run = entry.label.run
+    sound = run and Path(run).name == run and not run.startswith(".")
+    target = folder / "runs" / (run if sound else entry.id)
+    move(entry.folder, target)
+    (target / LABEL).unlink(missing_ok=True)
     return target
 
 

@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.errors import UsageError
-from engine.library.catalogue import ModelEntry, find_entry
+from engine.files import is_locked
+from engine.library.catalogue import ModelEntry, entry_of
 from engine.library.checkpoints import Checkpoint, find_checkpoint, list_checkpoints
+from engine.library.names import model_names
 from engine.project import Project
+from engine.runs.launch import MODEL_LOCK
 
 PUBLISHED = "published"
 
@@ -42,7 +45,7 @@ def voice_of(project: Project, name: str, which: str = "") -> Voice:
         UsageError: there is no such model or checkpoint, or nothing to talk to yet.
         ModelError: the published model is damaged.
     """
-    entry = find_entry(project, name)
+    entry = entry_of(project, name)
     if which == PUBLISHED or (not which and entry.loadable and not entry.alive):
         if not entry.loadable:
             raise UsageError(entry.problem or f"{entry.name} is not published yet.", fix="Talk to a checkpoint.")
@@ -62,6 +65,11 @@ def voice_of(project: Project, name: str, which: str = "") -> Voice:
         f"{entry.name} has nothing to say yet: there is no checkpoint.",
         fix="Wait for the first one, or save one now (c on the Train screen)." if entry.alive else "Train it first.",
     )
+
+
+def is_training(project: Project) -> bool:
+    """Whether any model of the project is held by a run, which needs the processor more."""
+    return any(is_locked(project.models / name / "runs" / MODEL_LOCK) for name in model_names(project))
 
 
 def _of(entry: ModelEntry, checkpoint: Checkpoint) -> Voice:

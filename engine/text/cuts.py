@@ -14,9 +14,12 @@ REACH = 1 << 20
 _BLANK = rb"\n[ \t\r]*\n"
 _AFTER_SEPARATOR = rb"|\n" + re.escape(SEPARATOR).encode() + rb"[ \t\r]*\n"
 _OPENERS = "|".join(sorted((word for word, (_, role) in ROLES.items() if role != "assistant"), key=len, reverse=True))
+_COMMENTS = rb"(?:#[^\n]*\n)*"
+_BANNER = rb"\n#[ \t]*[=\-#*~_+]{3,}[^\n]*\n"
+"""A comment right under a text belongs to it, unless it is drawn like this (readers.speakers)."""
 _SPEAKERS = (
-    rb"(?:" + _BLANK + rb"|\n#[^\n]*\n)(?=[ \t]*(?:" + _OPENERS.encode() + ")(?::|：)".encode() + rb")"
-    + _AFTER_SEPARATOR
+    rb"(?:" + _BLANK + rb"|" + _BANNER + rb")" + _COMMENTS
+    + rb"(?=[ \t]*(?:" + _OPENERS.encode() + ")(?::|：)".encode() + rb")" + _AFTER_SEPARATOR
 )  # fmt: skip
 _HEADING = HEADING.pattern.replace(r"\Z", r"(?=\r?\n)").encode()
 _LINE = re.compile(rb"\n")
@@ -33,7 +36,7 @@ _PATTERNS: dict[str, re.Pattern[bytes]] = {
     "text": re.compile(_BLANK + rb"(?=[^\s])" + _AFTER_SEPARATOR),
     "text-headings": re.compile(_BLANK + rb"(?=" + _HEADING + rb")" + _AFTER_SEPARATOR, re.IGNORECASE),
     "text-whole": re.compile(_AFTER_SEPARATOR[1:]),
-    "markdown": re.compile(rb"\n(?=#{1,2}[ \t])"),
+    "markdown": re.compile(rb"\n(?!#{1,6}(?:[ \t]|\r?\n))[^\n]*[^\s][^\n]*\n(?:[ \t\r]*\n)*(?=#{1,2}[ \t])"),
     "jsonl": _LINE,
     "csv": _LINE,
     "tsv": _LINE,

@@ -164,6 +164,7 @@ class _Run:
         from engine.text.findings.garbled import Garbled
         from engine.text.findings.language import Languages
         from engine.text.findings.lengths import Lengths
+        from engine.text.findings.mixing import Mixing
         from engine.text.findings.mojibake import Mojibake
         from engine.text.findings.near_duplicates import NearDuplicates
         from engine.text.findings.privacy import Privacy
@@ -177,7 +178,10 @@ class _Run:
         self._duplicates: Duplicates = Duplicates(names, min(likely, duplicates.REMEMBERED))
         self._near: NearDuplicates = NearDuplicates(names, min(likely, near_duplicates.REMEMBERED))
         self._special = SpecialTokens()
-        self._block_checks: list[Check] = [Characters(), self._special, Mojibake(), Privacy(), Rights()]
+        self._mixing = Mixing()
+        self._block_checks: list[Check] = [
+            *(Characters(), self._special, self._mixing, Mojibake(), Privacy(), Rights())
+        ]
         self._batch_checks: list[Check] = [
             *(self._lengths, self._duplicates, self._near),
             *(Answers(), Tools(), Garbled(), Languages(), Diversity()),
@@ -313,7 +317,7 @@ class _FileReader:
     def read(self) -> None:
         """All of it, or up to what makes it unreadable."""
         source, ledger = self._source, self._run._ledger
-        self._run._special.format = self._found.format
+        self._run._special.format = self._run._mixing.format = self._found.format
         source.tap = self._block
         batch: list[Document] = []
         flushed = 0

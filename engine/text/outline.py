@@ -116,6 +116,8 @@ class Outline:
         found = self._parsed.get(index)
         if found is None:
             found = self._parse(index)
+            if found.end <= found.start:
+                return found  # inside a long document: nothing to keep, and nothing to push out for it
             self._parsed[index] = found
             while len(self._parsed) > KEPT and self.cuts is not None:
                 self._parsed.popitem(last=False)
@@ -149,7 +151,10 @@ class Outline:
             if len(window) - before >= cuts.reach or nominal - before + len(window) >= self.size:
                 break
             looked = max(0, len(window) - 256)
-            window += self._read(nominal - before + len(window), PIECE)
+            more = self._read(nominal - before + len(window), PIECE)
+            if not more:
+                break  # it has become shorter meanwhile
+            window += more
         if nominal - before + len(window) >= self.size:
             return self.size
         line = _LINE_END.search(window, max(0, before - 1))
@@ -172,6 +177,9 @@ class Outline:
             return Piece(index, start, max(start, end), (), 0)
         data = self._read(start, end - start)
         text = as_text(data)
+        if self.problem is None and "\ufffd" in text and b"\xef\xbf\xbd" not in data:
+            fix = "Repair a copy: forge-tui check FILE --fix DIR"
+            self.problem = DataError("This is not UTF-8 text throughout.", fix=fix, file=self.path)
         repeated = self._head if self.cuts.repeat_header and index > 0 else b""
         entries, lines = entries_of(text, as_text(repeated), self.format, str(self.path))
         opens = start == self.start_of(0) or self._opens(start)
@@ -257,9 +265,16 @@ class Outline:
         if nominal >= len(self._lines_before):
             return None
         if offset not in self._lines_known:
-            data = self._read(nominal * PIECE, offset - nominal * PIECE)
-            self._lines_known[offset] = self._lines_before[nominal] + _line_ends(data)
+            self._lines_known[offset] = self._lines_before[nominal] + self._line_ends(nominal * PIECE, offset)
         return self._lines_known[offset]
+
+    def _line_ends(self, start: int, end: int) -> int:
+        """Line ends between two offsets; half of a CRLF is none."""
+        data = self._read(start, end - start + 1)
+        lines = data.count(b"\n", 0, end - start)
+        if b"\r" in data:
+            lines += data.count(b"\r", 0, end - start) - data.count(b"\r\n", 0, end - start + 1)
+        return lines
 
     def document_number(self, piece: Piece, entry: Entry) -> int | None:
         """Which document of the file this is, counted from 1; None while it is not known."""
@@ -308,7 +323,7 @@ class Outline:
         while index < self.pieces - 1 and self.start_of(index + 1) <= offset:
             index += 1
         piece = self.piece(index)
-        return piece, _line_ends(self._read(piece.start, offset - piece.start)) + 1
+        return piece, self._line_ends(piece.start, offset) + 1
 
     def search(self, text: str, after: int) -> int | None:
         """Offset of the next place after `after` that holds `text`, from the start again at the end; None without one.
@@ -328,10 +343,3 @@ class Outline:
                 return start + found
             start += step if data else end
         return None
-
-
-def _line_ends(data: bytes) -> int:
-    lines = data.count(b"\n")
-    if b"\r" in data:
-        lines += data.count(b"\r") - data.count(b"\r\n")
-    return lines

@@ -143,6 +143,8 @@ def _json_kind(text: str, first: str, extension: str) -> Sniff | None:
             if extension == "json" or (looks_cut and first.strip() == "{") or first.strip() == "{":
                 return Sniff("json", "likely", "it starts with an open brace")
             return Sniff("jsonl", "guess", "its first line starts like a JSON object") if looks_cut else None
+        if extension != "jsonl" and not text.strip()[len(first.strip()) :].strip():
+            return Sniff("json", "certain", "it is one JSON object")
         return Sniff("jsonl", "certain", "its first line is a JSON object")
     if extension == "json":
         return Sniff("json", "certain", "it starts with a bracket and the name ends in .json")
@@ -175,9 +177,7 @@ def _marker_kind(text: str, header: int) -> Sniff | None:
         counts[family] = counts.get(family, 0) + 1
     if not counts:
         return None
-    best = next((kind for kind in ("chatml", "instruction") if counts.get(kind, 0) >= 2), "") or max(
-        counts, key=lambda kind: (counts[kind], kind)
-    )
+    best = _leading_family(families, counts)
     asked = sum(family == best and role in ("user", "system") for family, role, _ in families)
     answered = counts[best] - asked
     opening = next(offset for family, _, offset in families if family == best)
@@ -195,6 +195,14 @@ def _marker_kind(text: str, header: int) -> Sniff | None:
     balanced = abs(asked - answered) <= max(1, counts[best] // 10)
     certain = not before and balanced
     return Sniff(best, "certain" if certain else "likely", why, _changes(text, families, best))
+
+
+def _leading_family(families: list[tuple[str, str, int]], counts: dict[str, int]) -> str:
+    """The family that a file is made of; ChatML and instructions may hold the other markers in their texts."""
+    for kind in ("chatml", "instruction"):
+        if counts.get(kind, 0) >= 2 and (families[0][0] == kind or 2 * counts[kind] >= len(families)):
+            return kind
+    return max(counts, key=lambda kind: (counts[kind], kind))
 
 
 def _changes(text: str, families: list[tuple[str, str, int]], best: str) -> tuple[tuple[int, str], ...]:

@@ -177,7 +177,7 @@ class ChatScreen(ForgeScreen):
             if self._quiet > IDLE_SECONDS:
                 for side in self._sides:
                     side.close()
-        if app_of(self).screen is self and (any(heard) or self._state() != self._drawn):
+        if self.is_current and (any(heard) or self._state() != self._drawn):
             self._show()
 
     @on(Input.Changed, "#chat-input")
@@ -223,6 +223,8 @@ class ChatScreen(ForgeScreen):
             return ["No project here. Press esc, then 3 to make one."]
         if self._known and not self._sides:
             return ["There is no model to talk to yet.", "Press esc, then 2 to choose a size, or 3 to train one."]
+        if troubles := [side.trouble for side in self._sides if side.trouble]:
+            return troubles
         lines = ["Type a question and press enter. esc leaves the line; then the keys of all screens work."]
         if self._talk.system:
             lines.append(f"It is told: {one_line(self._talk.system, 100)}")

@@ -11,12 +11,11 @@ from textual.containers import Vertical
 
 from engine.errors import ForgeError
 from engine.library.comparison import Comparison, Row, Side, compare
-from engine.library.voices import Voice, voice_of
+from engine.library.voices import Voice, is_training, voice_of
 from engine.model.sampling import SamplingSettings
 from engine.project import Project
 from engine.runs.digest import Digest, open_digest
 from engine.runs.speaker import Ended, Piece, Ready, Speaker, Trouble, Word
-from engine.runs.state import runs_of
 from engine.text.conversation import Turn
 from forge_tui import model_words
 from forge_tui.access import app_of
@@ -123,7 +122,6 @@ class Compare(ForgeModal[None]):
         facts: list[Fact] = [("", plain(found.relation, palette.text)), ("", plain(found.comparable, palette.quiet))]
         width = max((len(row.first) for row in (*rows, *found.model, *found.data)), default=0)
         width = min(28, max(width, len(self._names[0]))) + 2
-        facts.append(("", Text(end="")))
         groups = (("figures", rows), ("model", found.model), ("training", found.training), ("data", found.data))
         for title, group in groups:
             shown = [row for row in group if row.differs or not self._differences]
@@ -131,7 +129,7 @@ class Compare(ForgeModal[None]):
                 names = join(" " * len(glyphs.differs), f"{one_line(self._names[0], width - 2):<{width}}", gap=" ")
                 names.append_text(plain(one_line(self._names[1], 40)))
                 names.stylize(palette.strong)
-                facts.append((title, names if title == "figures" else Text(" ", end="")))
+                facts += [("", Text(end="")), (title, names)]
                 facts += [self._fact(row, width) for row in shown]
         self.query_one("#compare-facts", FactList).show(facts)
 
@@ -179,7 +177,7 @@ class Compare(ForgeModal[None]):
 
         def find() -> tuple[list[Voice], bool]:
             voices = [voice_of(project, name) for name in self._names]
-            return voices, any(run.alive for run in runs_of(project))
+            return voices, is_training(project)
 
         def done(found: tuple[list[Voice], bool]) -> None:
             voices, training = found

@@ -112,21 +112,24 @@ class FilesScreen(PreviewScreen):
         self._picks = picks_of(project, job) if project is not None and job is not None else []
 
     def _list(self, folder: Path, mark: str = "") -> None:
-        self._mark = mark or self._mark
+        before, self._folder = self._folder, folder
+        self._mark = mark or self._mark or (str(before) if before != folder else "")
 
         def done(listing: Listing) -> None:
-            before = self._folder
-            self._folder = listing.folder
+            if self._gone:
+                return
             self._entries = {str(entry.path): entry for entry in listing.entries}
             self._left_out = listing.left_out
             self._show_rows()
-            wanted = self._mark or (str(before) if before != listing.folder else "")
-            if wanted:
-                self.query_one("#files", PickList).mark(wanted)
-            if self._mark in self._entries:
+            if self._mark:
+                self.query_one("#files", PickList).mark(self._mark)
                 self._mark = ""
 
-        app_of(self).background.start(lambda: list_folder(folder), done, group="folder")
+        def failed(error: ForgeError) -> None:
+            self._folder = before
+            app_of(self).show_error(error)
+
+        app_of(self).background.start(lambda: list_folder(folder), done, failed, group="folder")
 
     def _show_rows(self) -> None:
         app = app_of(self)
@@ -209,6 +212,8 @@ class FilesScreen(PreviewScreen):
 
     def _rested(self) -> None:
         """The cursor stays here: open the file where there is room for its preview, and check it."""
+        if self._gone:
+            return
         path = self.file
         if self._wide:
             if path is None:
@@ -228,7 +233,7 @@ class FilesScreen(PreviewScreen):
         self._show_facts()
 
     def _look(self) -> None:
-        if app_of(self).screen is not self:
+        if app_of(self).screen is not self or self._gone:
             return
         if self.checks.poll():
             self._show_rows()

@@ -20,7 +20,7 @@ from engine.text.report import Report
 from forge_tui import figures
 from forge_tui.access import app_of
 from forge_tui.data_checks import tokenizer_folder
-from forge_tui.data_words import SEVERITIES, counted, finding_fix, finding_words, severity_glyph
+from forge_tui.data_words import SEVERITIES, finding_fix, finding_words, severity_glyph
 from forge_tui.palette import severity as level
 from forge_tui.preview_rows import MaskedDocument, by_roles, by_tokens, shortened
 from forge_tui.screens.base import ForgeScreen
@@ -76,6 +76,11 @@ class PreviewScreen(ForgeScreen):
         return self.query_one("#preview", DocumentPane)
 
     @property
+    def _gone(self) -> bool:
+        """Whether the app is leaving: what comes from the background then has no place any more."""
+        return not self.query("#finding-fix")
+
+    @property
     def opened(self) -> Path | None:
         """The file that is shown, or about to be."""
         return self._wanted[0] if self._wanted is not None else None
@@ -96,6 +101,8 @@ class PreviewScreen(ForgeScreen):
             self.preview.show(None, "opening ...")
 
         def failed(error: ForgeError) -> None:
+            if self._gone:
+                return
             self._close()
             self.preview.show(None, one_line(f"{error.text} {error.fix}", 400))
             self._title_preview()
@@ -105,6 +112,9 @@ class PreviewScreen(ForgeScreen):
         )
 
     def _show_outline(self, outline: Outline, line: int) -> None:
+        if self._gone:
+            outline.close()
+            return
         before = self.preview.line if self._outline is not None and self._outline.path == outline.path else None
         self._close()
         self._outline = outline
@@ -117,7 +127,7 @@ class PreviewScreen(ForgeScreen):
         self.refresh_bindings()
 
     def _counted(self, outline: Outline) -> None:
-        if outline is self._outline:
+        if outline is self._outline and not self._gone:
             self._look_pending()
             self.preview.refresh()
             self._title_preview()
@@ -286,7 +296,7 @@ class PreviewScreen(ForgeScreen):
             return
 
         def done(offset: int | None) -> None:
-            if outline is not self._outline:
+            if outline is not self._outline or self._gone:
                 return
             if offset is None:
                 app_of(self).notify(f'"{text[:40]}" is nowhere in the file.', timeout=3)
@@ -307,14 +317,14 @@ class PreviewScreen(ForgeScreen):
         for severity in SEVERITIES:
             mine = [finding for finding in findings if finding.severity == severity]
             if mine:
-                words = f"{severity_glyph(severity, glyphs)} {counted(len(mine), severity)}"
+                words = f"{severity_glyph(severity, glyphs)} {figures.counted(len(mine), severity)}"
                 heading = plain(words, level(palette, severity))
                 blocks.append(Block(severity, lambda width, heading=heading: [heading], heading=True))  # type: ignore[misc]
             for finding in mine:
                 blocks += self._finding_blocks(finding, many=many)
         found = self.query_one("#findings", BlockList)
         found.show(blocks)
-        state = "" if report is None else counted(len(findings), "finding") if findings else "nothing found"
+        state = "" if report is None else figures.counted(len(findings), "finding") if findings else "nothing found"
         self.query_one("#findings-title", PaneTitle).show(state=state)
         self._show_fix(found.marked)
 

@@ -12,7 +12,7 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 
 from engine.errors import ForgeError
-from engine.library.catalogue import ModelEntry, list_models
+from engine.library.catalogue import ModelEntry, list_models, stamp_of
 from engine.library.disk_use import DiskUse, disk_use
 from engine.library.lineage import Branch, tree
 from engine.library.verification import Finding, verify
@@ -47,6 +47,8 @@ class ManagerScreen(ForgeScreen):
         super().__init__()
         self._branches: dict[str, Branch] = {}
         self._use: DiskUse | None = None
+        self._stamp: object = None
+        """Of what the list was made from."""
         self._order = 0
         self._shown: tuple[object, ...] = ()
         self._verified: dict[str, list[Finding]] = {}
@@ -73,7 +75,7 @@ class ManagerScreen(ForgeScreen):
 
     def on_mount(self) -> None:
         """Look again from time to time, while the screen is shown."""
-        self.set_interval(REFRESH_SECONDS, self._look)
+        self.set_interval(REFRESH_SECONDS, self._look_if_changed)
         self.set_interval(PROGRESS_SECONDS, self._tell_progress)
         self.query_one("#manager-list").focus()
 
@@ -93,12 +95,28 @@ class ManagerScreen(ForgeScreen):
     def _look(self) -> None:
         app = app_of(self)
         project = app.project
-        if app.screen is not self:
+        if not self.is_current:
             return
         if project is None:
             self._show([])
             return
-        app.background.start(lambda: list_models(project), self._show, group="models")
+        app.background.start(lambda: (stamp_of(project), list_models(project)), self._found, group="models")
+
+    def _look_if_changed(self) -> None:
+        """Reading every model costs time that a training needs: only when there may be something new."""
+        app, project = app_of(self), app_of(self).project
+        if self.is_current and project is not None:
+            app.background.start(lambda: stamp_of(project), self._compare_stamps, group="stamp")
+
+    def _compare_stamps(self, stamp: object) -> None:
+        if stamp != self._stamp:
+            self._look()
+        else:
+            self.query_one("#manager-list").refresh()  # "3 min ago" moves on
+
+    def _found(self, found: tuple[object, list[ModelEntry]]) -> None:
+        self._stamp = found[0]
+        self._show(found[1])
 
     def _measure(self) -> None:
         app = app_of(self)

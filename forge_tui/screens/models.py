@@ -132,10 +132,14 @@ class ModelsScreen(PlanningScreen):
         app = app_of(self)
         sizes = self._growth(entry)
         words = f"w grows it to {sizes[0]}" if sizes else ""
-        line = model_row(entry, words, width, app.palette, app.glyphs)
+        line = model_row(entry, words, self._name_room(width), width, app.palette, app.glyphs)
         if self.job is not None and self.job.model.name == entry.name:
             line = Text.assemble(line, ("  chosen", app.palette.accent), end="")
         return [line]
+
+    def _name_room(self, width: int) -> int:
+        longest = max((len(entry.name) for entry in self.found.models), default=0) if self.found else 0
+        return min(max(longest, 16), 16 if width < 100 else 40)
 
     def _growth(self, entry: ModelEntry) -> list[str]:
         return growth_of(self.found.dimensions.get(entry.name)) if self.found is not None else []

@@ -51,7 +51,7 @@ class RunsScreen(ForgeScreen):
         self._runs: dict[str, Run] = {}
         self._detail: _Detail | None = None
         self._loaded = False
-        self._deleted: list[tuple[Path, Path]] = []
+        self._deleted: list[Path] = []
 
     def body(self) -> ComposeResult:
         """List above (or at the left), detail below (or at the right)."""
@@ -113,7 +113,8 @@ class RunsScreen(ForgeScreen):
         ]
         self.query_one("#runs-list", PickList).show(rows)
         alive = sum(run.alive for run in runs)
-        self.query_one("#runs-title", PaneTitle).show(state=f"{len(runs)} runs, {alive} going" if runs else "")
+        words = figures.counted(len(runs), "run") + (f", {alive} going" if alive else "")
+        self.query_one("#runs-title", PaneTitle).show(state=words if runs else "")
         self._show_detail()
         self.refresh_bindings()
 
@@ -259,7 +260,7 @@ class RunsScreen(ForgeScreen):
             app.unfollow()
 
         def done(place: Path) -> None:
-            self._deleted.append((place, run.folder))
+            self._deleted.append(place)
             app.notify(f"{run.id} is in the trash. U brings it back.", timeout=6)
             self._look()
 
@@ -271,8 +272,8 @@ class RunsScreen(ForgeScreen):
         if not self._deleted:
             app.notify("Nothing was deleted here.", timeout=3)
             return
-        place, folder = self._deleted.pop()
-        app.background.start(lambda: restore(place, folder), lambda _: self._look(), group="delete")
+        place = self._deleted.pop()
+        app.background.start(lambda: restore(place), lambda _: self._look(), group="delete")
 
     def action_filter(self) -> None:
         """Narrow the list."""
@@ -297,12 +298,13 @@ def _facts(detail: _Detail, screen: RunsScreen) -> Text:
         join(f" epoch {state.epoch:.1f}/{state.epochs}", steps, best, gap=gap),
         join(
             f" ran {figures.duration(state.seconds)}", f"{figures.count(state.tokens)} tokens",
-            f"{len(digest.samples)} samples", gap=gap,
+            figures.counted(len(digest.samples), "sample"), gap=gap,
         ),
         plain(" data " + one_line(", ".join(state.data), 100), palette.quiet),
     ]  # fmt: skip
     if state.text:
-        lines.append(plain(f" {one_line(state.text, 300)}", palette.warning))
+        words = f"stopped by {state.text}" if detail.run.phase == "stopped" else state.text
+        lines.append(plain(f" {one_line(words, 300)}", palette.warning))
     if digest.samples:
         sample = digest.samples[-1]
         lines.append(plain(f" {one_line(sample.prompt, 60)}", palette.strong))

@@ -96,8 +96,8 @@ class TrainScreen(SteeringScreen):
         if self._view is not None:
             digest = self._view.digest
             log.add(lines_of(digest.news))
-            self.query_one("#plan", PlanPane).show(digest.plan)
-            self.query_one("#samples", SamplesPane).show(digest.samples)
+            self.query_one("#plan", PlanPane).show(digest.plan, alive=self._view.run.alive)
+            self.query_one("#samples", SamplesPane).show(digest.samples, alive=self._view.run.alive)
 
     def run_changed(self, changes: Changes) -> None:
         """Bring what has changed up to date."""
@@ -110,10 +110,10 @@ class TrainScreen(SteeringScreen):
         for event in changes.news:
             if isinstance(event, Control) and not event.accepted:
                 app_of(self).notify(event.text, title=f"{event.command.replace('_', ' ')} refused", severity="warning")
-        if changes.samples:
-            self.query_one("#samples", SamplesPane).show(view.digest.samples)
+        if changes.samples or changes.phase:
+            self.query_one("#samples", SamplesPane).show(view.digest.samples, alive=view.run.alive)
         if changes.phase:
-            self.query_one("#plan", PlanPane).show(view.digest.plan)
+            self.query_one("#plan", PlanPane).show(view.digest.plan, alive=view.run.alive)
             self.refresh_bindings()
         if changes.numbers or changes.phase:
             self.query_one("#facts", RunFacts).refresh()

@@ -55,6 +55,7 @@ class DocumentPane(Widget, can_focus=True):
         self._words = ""
         self._rows: OrderedDict[tuple[int, int], list[PreviewRow]] = OrderedDict()
         self._seen: list[Place] = []
+        self._bar = range(0)
 
     # ---- what is shown
 
@@ -326,6 +327,7 @@ class DocumentPane(Widget, can_focus=True):
                 self._seen += [Place(piece, entry, row) for row in range(place.row, len(rows))]
                 place = self._next_entry(place)
         del self._seen[self.size.height :]
+        self._bar = self._thumb()
         self.refresh()
 
     def _thumb(self) -> range:
@@ -370,7 +372,7 @@ class DocumentPane(Widget, can_focus=True):
                 segments = [Segment(text, (style or Style()) + app.palette.mark) for text, style, _ in segments]
                 segments[0] = Segment(segments[0].text, (segments[0].style or Style()) + Style(reverse=True))
         strip = Strip(segments).adjust_cell_length(width - 1, Style())
-        shown = Segment(app.glyphs.thumb if y in self._thumb() else " ",
+        shown = Segment(app.glyphs.thumb if y in self._bar else " ",
                         app.palette.accent if self.has_focus else app.palette.rule)  # fmt: skip
         return Strip([*strip, shown]).apply_style(ground)
 

@@ -160,7 +160,9 @@ class LogPane(ScrollView, can_focus=True):
 
 
 def _strip(line: LogLine, palette: Palette, ground: Style, width: int, ellipsis: str) -> Strip:
-    clock = time.strftime("%H:%M:%S", time.localtime(line.at))
+    moment, today = time.localtime(line.at), time.localtime()
+    same = moment[:3] == today[:3]
+    clock = time.strftime("%H:%M:%S" if same else "%m-%d %H:%M", moment)
     mark = {"warning": "! ", "error": "! "}.get(line.level, "  ")
     style = palette.text if line.level == "info" else severity(palette, line.level)
     segments = [

@@ -12,7 +12,8 @@ from engine.events import Plan
 from forge_tui import figures
 from forge_tui.access import app_of
 from forge_tui.palette import Palette
-from forge_tui.text import one_line
+from forge_tui.text import one_line, plain
+from forge_tui.widgets.fact_list import wrapped
 from forge_tui.widgets.plain import Plain
 
 
@@ -23,12 +24,27 @@ class PlanPane(VerticalScroll, can_focus=True):
         """One text."""
         yield Plain(id="plan-text")
 
-    def show(self, plan: Plan | None) -> None:
-        """Show a plan."""
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self._plan: Plan | None = None
+        self._alive = True
+
+    def show(self, plan: Plan | None, *, alive: bool = True) -> None:
+        """Show a plan; a run that has ended will not make one any more."""
+        self._plan, self._alive = plan, alive
+        self._fill()
+
+    def on_resize(self) -> None:
+        """Reasons are wrapped for the width."""
+        self._fill()
+
+    def _fill(self) -> None:
         palette = app_of(self).palette
-        text = (
-            Text("The plan is being made.", style=palette.quiet, end="") if plan is None else plan_text(plan, palette)
-        )
+        if self._plan is None:
+            words = " The plan is being made." if self._alive else " It ended before there was a plan."
+            text = Text(words, style=palette.quiet, end="")
+        else:
+            text = plan_text(self._plan, palette, max(40, self.size.width - 1))
         self.query_one("#plan-text", Plain).show(text)
 
     def move(self, lines: int) -> None:
@@ -40,8 +56,8 @@ class PlanPane(VerticalScroll, can_focus=True):
         return max(1, self.size.height - 1)
 
 
-def plan_text(plan: Plan, palette: Palette) -> Text:
-    """The plan in lines."""
+def plan_text(plan: Plan, palette: Palette, cells: int) -> Text:
+    """The plan in lines of at most `cells` cells."""
     text = Text(end="")
     facts = (
         f" {plan.documents:,} documents and {plan.validation_documents:,} held out, "
@@ -60,10 +76,15 @@ def plan_text(plan: Plan, palette: Palette) -> Text:
     rows = list(_rows("", plan.job))
     width = min(34, max((len(key) for key, _ in rows), default=0))
     for key, value in rows:
-        text.append(f" {key:<{width}}  ", style=palette.quiet)
-        text.append(f"{value:<14}", style=palette.strong)
+        line = plain(value, palette.strong)
         reason = plan.why.get(key, "")
-        text.append(f"  {one_line(reason, 200)}\n" if reason else "\n", style=palette.text)
+        if reason:
+            line.append(" " * max(2, 16 - len(value)))
+            line.append_text(plain(one_line(reason, 200), palette.text))
+        for index, row in enumerate(wrapped(line, max(16, cells - width - 3)) or [line]):
+            text.append(f" {key if index == 0 else '':<{width}}  ", style=palette.quiet)
+            text.append_text(row)
+            text.append("\n")
     return text
 
 

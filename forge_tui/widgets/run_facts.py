@@ -102,22 +102,31 @@ def _remaining(view: RunView, palette: Palette, glyphs: Glyphs) -> Text:
 
 
 def machine_line(view: RunView, palette: Palette) -> Text:
-    """`memory 0.6/3.8 GB   use 92%   61 °C   disk 12 GB   saved 40 s ago`."""
-    device, checkpoint = view.digest.device, view.digest.checkpoint
+    """`memory 0.6/3.8 GB   cpu 92%   61 °C   disk 12 GB   saved 40 s ago`."""
+    device, checkpoint, plan = view.digest.device, view.digest.checkpoint, view.digest.plan
     facts: list[tuple[str, str]] = []
+    if not view.run.alive:
+        return _facts(_left_behind(view), palette)
     if device is not None:
         facts.append(("memory", f"{device.memory / 1e9:.1f}/{device.memory_total / 1e9:.1f} GB"))
         if device.utilisation is not None:
-            facts.append(("use", f"{device.utilisation:.0f}%"))
+            facts.append((plan.device.partition(":")[0] if plan else "use", f"{device.utilisation:.0f}%"))
         if device.temperature is not None:
             facts.append(("", f"{device.temperature:.0f} °C"))
         if device.disk_free is not None:
             facts.append(("disk", figures.size(device.disk_free)))
+    saved = ("", "not saved yet") if checkpoint is None else ("saved", figures.ago(time.time() - checkpoint.time))
+    return _facts([*facts, saved], palette)
+
+
+def _left_behind(view: RunView) -> list[tuple[str, str]]:
+    """What a run that has ended leaves: what its machine did then is of no interest any more."""
+    state, checkpoint = view.run.state, view.digest.checkpoint
+    best = state.best_val_bpb
+    facts = [("best", f"{figures.loss(best)} bits/byte")] if best is not None else []
     if checkpoint is not None:
-        facts.append(("saved", figures.ago(time.time() - checkpoint.time)))
-    elif view.run.alive:
-        facts.append(("", "not saved yet"))
-    return _facts(facts, palette)
+        facts.append(("saved", f"step {checkpoint.step:,}, {figures.ago(time.time() - checkpoint.time)}"))
+    return facts
 
 
 def _facts(facts: list[tuple[str, str]], palette: Palette) -> Text:

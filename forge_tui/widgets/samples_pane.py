@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rich.console import Console
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
@@ -18,6 +19,8 @@ COLUMN = 22
 """Cells of one answer at least."""
 LINES = 12
 """Lines of one answer at most."""
+PROMPTS = 20
+"""Prompts that are shown, those that were asked last."""
 
 
 class SamplesPane(VerticalScroll, can_focus=True):
@@ -30,10 +33,11 @@ class SamplesPane(VerticalScroll, can_focus=True):
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
         self._samples: Sequence[Sample] = ()
+        self._alive = True
 
-    def show(self, samples: Sequence[Sample]) -> None:
-        """Show these samples."""
-        self._samples = list(samples)
+    def show(self, samples: Sequence[Sample], *, alive: bool = True) -> None:
+        """Show these samples; only a run that is alive can be asked for one."""
+        self._samples, self._alive = list(samples), alive
         self._fill()
 
     def on_resize(self) -> None:
@@ -45,13 +49,14 @@ class SamplesPane(VerticalScroll, can_focus=True):
         width = max(20, self.size.width - 2)
         text = Text(end="")
         if not self._samples:
-            text = Text("No samples yet. Press t to have the model answer a prompt.", style=app.palette.quiet, end="")
+            words = " No samples yet. Press t to have the model answer a prompt."
+            text = Text(words if self._alive else " No prompt was answered.", style=app.palette.quiet, end="")
         prompts = list(dict.fromkeys(sample.prompt for sample in reversed(self._samples)))
-        for prompt in prompts:
+        for prompt in prompts[:PROMPTS]:
             mine = [sample for sample in self._samples if sample.prompt == prompt]
             text.append(f" {one_line(prompt, width - 2)}\n", style=app.palette.strong)
             chosen = spread(mine, max(1, width // COLUMN))
-            text.append_text(_columns(chosen, width, app.palette))
+            text.append_text(_columns(chosen, width, app.palette, app.console))
             text.append("\n")
         self.query_one("#samples-text", Plain).show(text)
 
@@ -73,10 +78,10 @@ def spread(samples: Sequence[Sample], count: int) -> list[Sample]:
     return [samples[round(index * (len(samples) - 1) / (count - 1))] for index in range(count)]
 
 
-def _columns(samples: Sequence[Sample], width: int, palette: Palette) -> Text:
+def _columns(samples: Sequence[Sample], width: int, palette: Palette, console: Console) -> Text:
     """The answers beside each other, the step above each."""
     each = max(8, width // max(1, len(samples)) - 2)
-    blocks = [_wrapped(sample.text, each) for sample in samples]
+    blocks = [_wrapped(sample.text, each, console) for sample in samples]
     text = Text(end="")
     steps = "".join(f"  {f'step {sample.step:,}':<{each}}" for sample in samples)
     text.append(f"{steps.rstrip()}\n", style=palette.quiet)
@@ -91,11 +96,9 @@ def _columns(samples: Sequence[Sample], width: int, palette: Palette) -> Text:
     return text
 
 
-def _wrapped(answer: str, width: int) -> list[Text]:
-    from rich.console import Console
-
+def _wrapped(answer: str, width: int, console: Console) -> list[Text]:
     safe = Text(sanitize(answer).strip() or "(nothing)", end="")
-    lines = list(safe.wrap(Console(width=width, file=None, force_terminal=False), width))
+    lines = list(safe.wrap(console, width))
     if len(lines) > LINES:
         lines = [*lines[: LINES - 1], Text("...", end="")]
     return lines

@@ -57,7 +57,7 @@ def test_quit_restores_the_terminal_and_says_that_the_run_goes_on(start: Start, 
     assert is_locked(holder.folder / LOCK)
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)])
 def test_signals_restore_the_terminal_and_leave_the_run(
     start: Start, holder: FakeRun, number: signal.Signals, code: int
 ) -> None:

@@ -215,7 +215,7 @@ def _is_phone(text: str, digits: str) -> bool:
         return False  # numbers set aside for fiction, and counting
     groups = [group for group in re.split(r"\D+", text) if group]
     if text.startswith("+"):
-        return True
+        return digits[0] != "0"
     if len(groups) < 3 or ("." in text and "-" not in text):
         return False
     if any(len(group) > 5 for group in groups[:-1]) or (len({len(group) for group in groups}) == 1 and len(groups) > 3):

@@ -38,7 +38,7 @@ def read_parquet(source: TextSource, report: Listener, columns: Columns | None) 
             shown = ", ".join(table.schema_arrow.names)[:100]
             raise DataError(
                 f"No column has a known name; the table has: {shown}.",
-                fix="Say what they are with `columns` in forge.toml.",
+                fix="Say what they are and convert it: forge-tui check FILE --columns prompt=NAME … --convert jsonl",
                 file=source.name,
             )
         for batch in table.iter_batches(batch_size=BATCH_ROWS, columns=names):

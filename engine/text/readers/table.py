@@ -11,7 +11,7 @@ from engine.text.conversation import Document
 from engine.text.problem import Listener, Problem
 from engine.text.readers.json_lines import record_document
 from engine.text.readers.pairing import SHOWN
-from engine.text.readers.record import FIELDS, KNOWN_COLUMNS, Columns, RecordReader
+from engine.text.readers.record import KNOWN_COLUMNS, Columns, RecordReader
 from engine.text.sanitize import one_line
 from engine.text.source import TextSource
 
@@ -100,10 +100,10 @@ def _check_header(names: list[str], columns: Columns | None, file: str) -> None:
     wanted = {value.lower() for value in (columns or {}).values()} | KNOWN_COLUMNS
     if not {name.lower() for name in names} & wanted:
         shown = one_line(", ".join(names), 100)
-        example = f'columns = {{ prompt = "{one_line(names[0] if names else "", 20)}", completion = "..." }}'
+        example = f"--columns prompt={one_line(names[0] if names else 'NAME', 20)} --columns completion=NAME"
         raise DataError(
             f"No column has a known name; the header is: {shown}.",
-            fix=f"Say what they are in forge.toml: {example}. Fields: {', '.join(FIELDS)}.",
+            fix=f"Say what they are and convert it: forge-tui check FILE {example} --convert jsonl",
             file=file,
             line=1,
         )

@@ -24,7 +24,7 @@ from engine.library.verification import verify
 from engine.model.info import read_model
 from engine.project import Project
 from engine.runs.launch import MODEL_LOCK, read_request
-from engine.runs.state import WORKER_LOCK, runs_of
+from engine.runs.state import LOCK, WORKER_LOCK, runs_of
 
 
 def sound(project: Project, name: str) -> bool:
@@ -258,7 +258,6 @@ def test_every_change_is_refused_while_a_run_holds_the_model(project: Project, l
             lambda: rename(project, "tiny", "better"),
             lambda: clone(project, "tiny", "better"),
             lambda: trash.delete(project, "tiny"),
-            lambda: trash.delete_run(project, run.folder),
             lambda: restore_checkpoint(project, "tiny", "34"),
             lambda: delete_checkpoint(project, "tiny", "34"),
         ):
@@ -269,6 +268,17 @@ def test_every_change_is_refused_while_a_run_holds_the_model(project: Project, l
         assert change_tags(project, "tiny", add=["live"]).tags == ("live",)
         assert sound(project, "tiny")
     assert [entry.name for entry in list_models(project)] == ["tiny"]
+
+
+@pytest.mark.parametrize("name", [LOCK, WORKER_LOCK])
+def test_a_run_that_is_going_is_not_deleted_but_another_one_is(project: Project, name: str) -> None:
+    (run,) = runs_of(project)
+    with FileLock(run.folder / name) as held, FileLock(run.folder.parent / MODEL_LOCK) as model:
+        assert held.acquire() and model.acquire()
+        with pytest.raises(BusyError, match="is going"):
+            trash.delete_run(project, run.folder)
+        held.release()
+        assert trash.delete_run(project, run.folder).label.run == run.id
 
 
 def test_of_many_renames_at_once_one_wins(project: Project) -> None:

@@ -222,9 +222,14 @@ def test_commands_from_before_the_start_are_refused(run: Path) -> None:
 def test_commands_with_impossible_arguments_are_refused(run: Path) -> None:
     write_script(run, "plan", "obey")
 
+    def drop(name: str, text: str) -> None:
+        written = run / FOLDER / f".{name}"
+        written.write_text(text)
+        written.rename(run / FOLDER / name)
+
     def ask() -> None:
-        (run / FOLDER / "1.json").write_text('{"command": "set_learning_rate", "value": -1, "id": "a"}')
-        (run / FOLDER / "2.json").write_text('{"command": "sample", "id": "b"}')
+        drop("1.json", '{"command": "set_learning_rate", "value": -1, "id": "a"}')
+        drop("2.json", '{"command": "sample", "id": "b"}')
         send(run, Command(command="stop"))
 
     hosted = Hosted(run, {"plan": ask})

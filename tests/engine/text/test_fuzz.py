@@ -22,7 +22,7 @@ from engine.text.problem import Problem
 from engine.text.repair import repair
 
 ROOT = Path(__file__).parents[3]
-INPUTS = int(os.environ.get("FORGE_FUZZ", "400"))
+INPUTS = int(os.environ.get("FORGE_FUZZ", "200"))
 SEED = int(os.environ.get("FORGE_FUZZ_SEED", "1"))
 SECONDS_PER_MEGABYTE = 2.0
 SECONDS_ANYWAY = 3.0
@@ -212,37 +212,37 @@ def test_damaged_files(tmp_path: Path) -> None:
 
 
 HUGE: dict[str, tuple[bytes, int]] = {
-    "one line": (b"word ", 1_000_000),
-    "one word": (b"x", 1_000_000),
-    "spaces": (b" ", 1_000_000),
-    "newlines": (b"\n", 500_000),
-    "brackets": (b"[", 1_000_000),
-    "objects": (b'{"a":', 1_000_000),
-    "quotes": (b'"', 1_000_000),
-    "calls": (b"<tool_call>", 500_000),
-    "results": (b"\n<tool_result>", 500_000),
-    "old calls": (b"<|tool_call|>f(", 500_000),
-    "old calls with brackets": (b"<|tool_call|>f()  ", 500_000),
-    "messages": (b"<|im_start|>user<|im_end|>", 500_000),
-    "message starts": (b"<|im_start|>user ", 500_000),
-    "questions": (b"Q: \n", 500_000),
-    "comments": (b"# ====\n", 500_000),
-    "backslashes": (b"\\", 500_000),
-    "digits": (b"1234 ", 500_000),
+    "one line": (b"word ", 500_000),
+    "one word": (b"x", 500_000),
+    "spaces": (b" ", 500_000),
+    "newlines": (b"\n", 100_000),
+    "brackets": (b"[", 500_000),
+    "objects": (b'{"a":', 500_000),
+    "quotes": (b'"', 500_000),
+    "calls": (b"<tool_call>", 250_000),
+    "results": (b"\n<tool_result>", 250_000),
+    "old calls": (b"<|tool_call|>f(", 250_000),
+    "old calls with brackets": (b"<|tool_call|>f()  ", 250_000),
+    "messages": (b"<|im_start|>user<|im_end|>", 250_000),
+    "message starts": (b"<|im_start|>user ", 250_000),
+    "questions": (b"Q: \n", 100_000),
+    "comments": (b"# ====\n", 100_000),
+    "backslashes": (b"\\", 250_000),
+    "digits": (b"1234 ", 250_000),
     "cards": (b"4539148803436467 ", 250_000),
     "dots": (b"1.1.1.1.", 250_000),
     "colons": (b"::", 250_000),
-    "at signs": (b"a@", 500_000),
-    "domains": (b"@a.b.c.d.", 500_000),
-    "copyright": (b"copyright   ", 500_000),
-    "mojibake": ("Ã©â€™".encode(), 500_000),
-    "capitals": (b"DE89 ", 500_000),
-    "passwords": (b"password: ", 500_000),
-    "fences": (b"```\n", 250_000),
-    "headings": (b"# a\n", 250_000),
+    "at signs": (b"a@", 250_000),
+    "domains": (b"@a.b.c.d.", 250_000),
+    "copyright": (b"copyright   ", 250_000),
+    "mojibake": ("Ã©â€™".encode(), 250_000),
+    "capitals": (b"DE89 ", 250_000),
+    "passwords": (b"password: ", 250_000),
+    "fences": (b"```\n", 100_000),
+    "headings": (b"# a\n", 100_000),
     "commas": (b"prompt,completion,", 250_000),
-    "accents": ("\u0301".encode(), 500_000),
-    "escapes": (b'{"text": "\\ud800"}\n', 250_000),
+    "accents": ("\u0301".encode(), 250_000),
+    "escapes": (b'{"text": "\\ud800"}\n', 100_000),
 }
 
 

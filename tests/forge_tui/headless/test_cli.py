@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -27,17 +27,15 @@ sys.exit(code)
 """
     times = []
     for _ in range(5):
-        began = time.perf_counter()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         done = subprocess.run(
             [sys.executable, "-c", script], capture_output=True, text=True, env=environment(), cwd=tmp_path, check=True
         )
-        times.append(time.perf_counter() - began)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        times.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
     assert done.stderr == "loaded: []\n"
     assert all(name in done.stdout for name in COMMANDS)
-    bare = time.perf_counter()
-    subprocess.run([sys.executable, "-c", "pass"], check=True)
-    bare = time.perf_counter() - bare
-    assert min(times) < max(0.2, 4 * bare), f"{min(times):.3f} s, where Python alone takes {bare:.3f} s"
+    assert min(times) < 0.2, "seconds of processor time: the clock would count what else the machine does"
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -144,6 +142,18 @@ def test_a_reader_that_leaves_early_is_no_traceback(trained: Path) -> None:
     )  # fmt: skip
     _, err = process.communicate(timeout=60)
     assert "Traceback" not in err and "BrokenPipe" not in err
+
+
+@pytest.mark.parametrize(
+    ("redirection", "code"), [(">&-", 0), (">&- 2>&- <&-", 0), ("> /dev/full", 6), ("2>&-", 0), ("2> /dev/full", 0)]
+)
+def test_streams_that_are_not_there(tmp_path: Path, redirection: str, code: int) -> None:
+    if "/dev/full" in redirection and not Path("/dev/full").exists():
+        pytest.skip("no /dev/full")
+    script = f"{sys.executable} -m forge_tui runs --json {redirection}"
+    done = subprocess.run(["sh", "-c", script], cwd=tmp_path, env=environment(), capture_output=True, check=False)
+    assert done.returncode == code, done.stderr
+    assert b"Traceback" not in done.stderr
 
 
 def test_a_terminal_without_unicode_is_no_reason_to_fail(tmp_path: Path) -> None:
