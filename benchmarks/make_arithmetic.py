@@ -87,7 +87,7 @@ def decimal(rng: Random) -> Problem:
     a, b = rng.randint(5, 60), rng.randint(5, 40)
     x, y, total = (f"{n // 10}.{n % 10}" for n in (a, b, a + b))
     start = rng.choice((f"In tenths, these are {a} and {b}.", f"I count {a} tenths and {b} tenths."))
-    return (x, y), f"{start}|{a} + {b} = {a + b}|{a + b} tenths are {total}.|So {x} + {y} = {total} is right."
+    return (x, y), f"{start}|{a} + {b} = {a + b}|{a + b} tenths are {total}.|So {x} and {y} make {total}."
 
 
 QUESTIONS: dict[Callable[[Random], Problem], str] = {

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
+import os
 import random
 import re
 import resource
@@ -172,7 +173,9 @@ def measure(what: str, path: Path, folder: Path, repeat: int) -> dict[str, float
     best: dict[str, float] = {}
     for _ in range(repeat):
         command = [sys.executable, __file__, "--measure", what, str(path), "--folder", str(folder)]
-        environment = {"PYTHONPATH": str(ROOT), "TOKENIZERS_PARALLELISM": "false", "RAYON_NUM_THREADS": "1", "PATH": ""}
+        paths = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+        one_core = {"TOKENIZERS_PARALLELISM": "false", "RAYON_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+        environment = {"PYTHONPATH": paths, "PATH": "", **one_core}
         done = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
         result = json.loads(done.stdout.splitlines()[-1])
         if not best or result["cpu"] < best["cpu"]:

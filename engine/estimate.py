@@ -46,8 +46,9 @@ def machine_memory() -> MachineMemory:
 def training_memory(dims: Dimensions, vocabulary: int, rows: int, sequence_length: int) -> int:
     """Bytes at the peak of a training step in fp32 with AdamW.
 
-    Weights, gradients and two moments are 16 bytes a parameter; activations are about (10 + 4 ffn/dim) dim values a
-    token and layer with fused attention; logits count three times (values, gradient, softmax) up to a chunk.
+    Weights, their average, gradients and two moments are 20 bytes a parameter; activations are about
+    (10 + 4 ffn/dim) dim values a token and layer with fused attention; logits count three times (values, gradient,
+    softmax) up to a chunk.
 
     Args:
         dims: Shape of the model.
@@ -55,7 +56,7 @@ def training_memory(dims: Dimensions, vocabulary: int, rows: int, sequence_lengt
         rows: Rows of the micro-batch.
         sequence_length: Tokens in a row.
     """
-    state = 16 * dims.parameters(vocabulary)
+    state = 20 * dims.parameters(vocabulary)
     tokens = rows * sequence_length
     activations = 4 * tokens * dims.layers * (10 * dims.dim + 4 * dims.ffn)
     logits = min(3 * 4 * tokens * vocabulary, 3 * LOGITS_CHUNK_BYTES)
@@ -69,8 +70,8 @@ def inference_memory(dims: Dimensions, vocabulary: int, context: int) -> int:
 
 
 def checkpoint_bytes(dims: Dimensions, vocabulary: int) -> int:
-    """Bytes of one checkpoint: weights and two moments, and the tokenizer."""
-    return 12 * dims.parameters(vocabulary) + 120 * vocabulary + 20_000
+    """Bytes of one checkpoint: weights, their average, two moments, and the tokenizer."""
+    return 16 * dims.parameters(vocabulary) + 120 * vocabulary + 20_000
 
 
 def tokens_per_second(dims: Dimensions, vocabulary: int, sequence_length: int, flops: float) -> float:

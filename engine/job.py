@@ -66,8 +66,10 @@ class TrainSection:
 
     method: Literal["build", "train", "grow"] = "train"
     """build: from scratch · train: continue, build when there is none · grow: to `size`, then train."""
-    epochs: Epochs = 30
-    """Passes over the data."""
+    epochs: Auto | Epochs = 30
+    """Passes over the data; "auto": as many as the model learns from."""
+    max_time: str = ""
+    """Plan the whole run for this time, such as "90s", "30m" or "1h30m": fewer steps, to the end of the schedule."""
     learning_rate: Auto | LearningRate = "auto"
     """Peak of the schedule (with Muon: of the matrices)."""
     batch_size: Auto | Annotated[int, Meta(ge=1, le=65536)] = "auto"
@@ -94,6 +96,8 @@ class TrainSection:
     """muon: Muon for the matrices, AdamW for the rest · adamw: AdamW for everything."""
     weight_decay: Auto | Annotated[float, Meta(ge=0.0, le=100.0)] = "auto"
     """Decoupled weight decay of the matrices."""
+    average: Auto | Annotated[float, Meta(ge=0.0, le=1000.0)] = "auto"
+    """Epochs after which a step counts half in the averaged weights, which are published; 0: no averaging."""
     warmup: Auto | Fraction = "auto"
     """Share of the steps in which the learning rate rises."""
     gradient_clip: Annotated[float, Meta(ge=0.0, le=1_000_000.0)] = 1.0

@@ -14,6 +14,7 @@ import msgspec
 import tomli_w
 
 from engine import job_schema as schema
+from engine.durations import parse_duration
 from engine.errors import UsageError
 from engine.job import DataFile, Job
 from engine.sizes import Dimensions, dimensions_of
@@ -139,6 +140,8 @@ def _check_values(job: Job, error: _Failure) -> None:
     check(("model", "size"), lambda: dimensions_of(job.model.size))
     check(("model", "name"), lambda: check_name(job.model.name))
     check(("data", "format"), lambda: _check_format(job.data.format))
+    if job.train.max_time:
+        check(("train", "max_time"), lambda: parse_duration(job.train.max_time))
     groups: list[tuple[schema.Path, list[str | DataFile]]] = [(("data", "files"), job.data.files)]
     groups += [(("stage", index, "files"), stage.files) for index, stage in enumerate(job.stage)]
     for group, files in groups:

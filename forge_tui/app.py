@@ -122,7 +122,10 @@ class ForgeApp(WatchingApp):
         """End the app with an exit code. May be called from a signal handler."""
         view = self.view
         if view is not None and view.run.alive:
-            self._farewell = f"{view.run.state.model} goes on training (run {view.run.id}). Watch it: forge-tui attach"
+            self._farewell = (
+                f"{view.run.state.model} goes on training (run {view.run.id}).\n"
+                "Watch it: forge-tui, or in plain lines: forge-tui attach"
+            )
         self.exit(return_code=code)
 
     @property
@@ -185,11 +188,15 @@ class ForgeApp(WatchingApp):
 
     def action_help(self) -> None:
         """The keys that work here."""
-        screen = self.screen
-        if isinstance(screen, ForgeModal):
-            return
         from forge_tui.screens.help import HelpScreen
 
+        screen = self.screen
+        if isinstance(screen, ForgeModal):
+            if screen.CLOSES_WITH_HELP:
+                screen.dismiss(None)
+            else:
+                self.push_screen(HelpScreen(screen.scopes))
+            return
         scopes = screen.HELP_SCOPES if isinstance(screen, ForgeScreen) else ()
         self.push_screen(HelpScreen((*scopes, "app")))
 

@@ -137,5 +137,6 @@ class BaseApp(App[None]):
         self.notify(f"{type(error).__name__}: {error}\nThe traceback is in {path}", severity="error", timeout=15)
 
     def on_finished(self, message: Finished) -> None:
-        """Background work has a result."""
-        message.rest()
+        """Background work has a result. While the app closes its widgets are gone already, and nobody wants it."""
+        if self.is_running:
+            message.rest()

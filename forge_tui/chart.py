@@ -115,7 +115,7 @@ def figure_of(
     """The figure for a canvas of `width` by `height` cells; None while there is nothing to draw."""
     scale = Scale(digest) if options.unit == "bpb" else None
     bits = bool(scale)
-    low, high = _stretch(digest, options)
+    low, high = _stretch([digest] if len(digest.train) or len(digest.validation) else overlays, options)
     lines = [_overlay(other, index, (low, high), width, options, bits=bits) for index, other in enumerate(overlays[:3])]
     lines += _own_lines(digest, options, (low, high), max(8, 2 * width), scale if bits else None)
     lines = [Line(line.kind, _finite(line.points, log=options.log), line.dots) for line in lines]
@@ -154,8 +154,9 @@ def _own_lines(
     return lines
 
 
-def _stretch(digest: Digest, options: ChartOptions) -> tuple[float, float]:
-    ends = [curve.buckets[-1].last_at for curve in (digest.train, digest.validation) if curve.buckets]
+def _stretch(digests: Sequence[Digest], options: ChartOptions) -> tuple[float, float]:
+    curves = [curve for digest in digests for curve in (digest.train, digest.validation)]
+    ends = [curve.buckets[-1].last_at for curve in curves if curve.buckets]
     last = float(max(ends, default=0))
     share = ZOOMS[options.zoom]
     high = last * (1 - options.behind)

@@ -34,6 +34,10 @@ INPUT:/TASK:, JSON Lines, JSON, CSV, TSV, Parquet. The files themselves are neve
 exit codes: 0 usable, 2 usage, 3 not usable
 """
 
+QUIET_SECONDS = 1.0
+"""A check that is done by then shows no progress."""
+REDRAW_SECONDS = 0.2
+
 MASK_SAMPLE = 4_000_000
 """Characters that a tokenizer is trained on when no model lends its own."""
 
@@ -301,7 +305,7 @@ class _ProgressLine:
     def show(self, progress: Progress) -> None:
         """Rewrite the line, at most five times a second."""
         now = time.monotonic()
-        if now - self._started < 1.0 or now - self._shown < 0.2:
+        if now - self._started < QUIET_SECONDS or now - self._shown < REDRAW_SECONDS:
             return
         self._shown = now
         left = progress.seconds_left

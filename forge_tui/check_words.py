@@ -23,6 +23,9 @@ PREVIEW_LINES = 6
 BAR = 40
 """Width of the longest bar of the histogram."""
 
+OWN_WORDS = ("unreadable", "not_utf8")
+"""Findings whose examples are our own sentences: they are shown whole."""
+
 MASK_SIGNS = {"trained": "=", "weighted": "~", "masked": ".", "split": "|"}
 """How the kinds of the mask view are told apart without colour."""
 
@@ -119,8 +122,11 @@ def finding_lines(finding: Finding, columns: int) -> list[str]:
         )
     room = max(columns - 20, 20)
     for example in finding.examples[:3]:
-        place = f"line {example.line}" if example.line else ""
-        lines.append(f"{'':9}{place:<11}{one_line(example.text, room)}".rstrip())
+        place = f"{'':9}{f'line {example.line}' if example.line else '':<11}"
+        if finding.code in OWN_WORDS:
+            lines.extend(textwrap.wrap(example.text, columns, initial_indent=place, subsequent_indent=" " * 20))
+        else:
+            lines.append(f"{place}{one_line(example.text, room)}".rstrip())
     if finding.count > 3 and len(finding.examples) > 3:
         others = ", ".join(str(example.line) for example in finding.examples[3:] if example.line)
         lines.extend([f"{'':9}and {finding.count - 3:,} more{': lines ' + others + ' …' if others else ''}"])

@@ -12,17 +12,18 @@ from engine.estimate import checkpoint_bytes, training_memory
 from engine.job import Job
 from engine.runs.state import Run
 from engine.sizes import LADDER, SIZES, Dimensions, Size, dimensions_of, name_of
+from engine.speeds import remembered_flops
 from engine.text.findings.amount import in_words, recommended_size
 from engine.text.report import Bar
-from engine.training.recipe import Facts, Recipe, resolve
+from engine.training.recipe import Facts, Recipe, decide_epochs, resolve
 from forge_tui.machine_facts import Machine
 
 Fit = Literal["fits", "tight", "too large"]
 TIGHT = 0.85
 """Share of the free memory up to which a run is comfortable: the recipe's own bound."""
 LEFT_OPEN = (
-    "learning_rate", "batch_size", "gradient_accumulation", "sequence_length", "weight_decay", "warmup", "save_every",
-    "prompt_weight", "optimizer",
+    "epochs", "learning_rate", "batch_size", "gradient_accumulation", "sequence_length", "weight_decay", "average",
+    "warmup", "save_every", "prompt_weight", "optimizer",
 )  # fmt: skip
 """Keys of [train] that the recipe decides."""
 BYTES_PER_TOKEN = 3.0
@@ -141,9 +142,10 @@ def forecast(
         fit = "tight"
     name = name_of(dims)
     measured = name in speeds
-    speed = speeds[name] if measured else flops / dims.flops_per_token(amount.vocabulary, length)
+    sustained = remembered_flops(machine.device, machine.threads, dims) or flops
+    speed = speeds[name] if measured else sustained / dims.flops_per_token(amount.vocabulary, length)
     tokens = recipe.batch_size * recipe.gradient_accumulation * length
-    steps = max(1, math.ceil(amount.tokens / tokens)) * job.train.epochs + math.ceil(amount.later / tokens)
+    steps = max(1, math.ceil(amount.tokens / tokens)) * recipe.epochs + math.ceil(amount.later / tokens)
     parameters = dims.parameters(amount.vocabulary)
     return Forecast(
         size=name,
@@ -156,7 +158,7 @@ def forecast(
         speed=None if fit == "too large" else speed,
         measured=measured,
         steps=steps,
-        seconds=None if fit == "too large" else (amount.tokens * job.train.epochs + amount.later) / speed,
+        seconds=None if fit == "too large" else (amount.tokens * recipe.epochs + amount.later) / speed,
         ratio=amount.tokens / parameters,
         checkpoint=checkpoint_bytes(dims, amount.vocabulary),
     )
@@ -164,11 +166,13 @@ def forecast(
 
 def facts_of(job: Job, dims: Dimensions, amount: Amount, machine: Machine, *, continuing: bool) -> Facts:
     """What the recipe's numbers depend on, as far as it is known before the data are read."""
+    epochs, why_epochs = decide_epochs(job.train, max(1, amount.tokens), dims.parameters(amount.vocabulary))
     return Facts(
         dims=dims,
         vocabulary=amount.vocabulary,
         tokens_per_epoch=max(1, amount.tokens),
-        epochs=job.train.epochs,
+        epochs=epochs,
+        why_epochs=why_epochs,
         median_document=amount.median,
         longest_document=amount.longest,
         continuing=continuing,

@@ -191,8 +191,8 @@ def from_typed(field: Field, text: str) -> Any:
         value = tomllib.loads(f"value = {text}")["value"] if "\n" not in text else text
     except (ValueError, KeyError, RecursionError):
         value = text
-    if isinstance(field.default, str) and not isinstance(value, str | dict) and field.default != "auto":
-        value = text
+    if field.name == "name" or (isinstance(field.default, str) and field.default != "auto" and type(value) is not dict):
+        value = text if not isinstance(value, str) else value
     if isinstance(field.value, list) and not isinstance(value, list):
         return [value] if text else []
     return value

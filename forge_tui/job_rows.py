@@ -80,7 +80,7 @@ def plan_lines(
     first = join(
         plain(f" {verb}", palette.quiet), plain(job.model.name, palette.strong),
         plain(f"{plan.size} {millions(plan.parameters)}", palette.text),
-        plain(f"on {about}{figures.count(amount.tokens)} tokens x {job.train.epochs} epochs{more}", palette.text),
+        plain(f"on {about}{figures.count(amount.tokens)} tokens x {plan.recipe.epochs} epochs{more}", palette.text),
         plain(f"= {about}{plan.steps:,} steps", palette.text),
     )  # fmt: skip
     fits = {"fits": palette.text, "tight": palette.warning, "too large": palette.error}[plan.fit]

@@ -62,7 +62,6 @@ SCOPES: dict[str, str] = {
     "disk": "Disk",
     "reading": "Reading",
     "text_edit": "Writing in dialogs",
-    "start": "First start",
 }
 """Scope to its title, in the order of the documentation."""
 
@@ -266,7 +265,6 @@ KEYS: tuple[Key, ...] = (
     Key("help.page_down", "ctrl+d,pagedown,space", "page_down", "page down", "One page down", hint=False),
     Key("help.page_up", "ctrl+u,pageup", "page_up", "page up", "One page up", hint=False),
     Key("ask.accept", "enter", "accept", "accept", "Accept what is typed", priority=True),
-    Key("start.make", "enter,y", "make", "make a project", "Make a project in this folder"),
 )
 
 BY_ID: dict[str, Key] = {key.id: key for key in KEYS}

@@ -137,7 +137,8 @@ def model_row(entry: ModelEntry, grows: str, room: int, width: int, palette: Pal
         if entry.trained:
             parts.append(plain(figures.ago(max(0.0, time.time() - entry.trained)), palette.quiet))
         if not entry.published and not entry.alive:
-            parts.append(plain(f"not finished: {entry.phase}" if entry.phase else "empty", palette.quiet))
+            words = f"nothing published yet, {entry.phase}" if entry.phase else "empty"
+            parts.append(plain(words, palette.quiet))
         if grows and not entry.alive:
             parts.append(plain(grows, palette.quiet))
     line.append_text(join(*parts, gap=f" {glyphs.separator} "))
@@ -150,7 +151,10 @@ def model_facts(entry: ModelEntry, sizes: list[str], palette: Palette, glyphs: G
     facts: list[Fact] = [("", f"{entry.size}, {entry.parameters:,} parameters")]
     if entry.problem:
         facts.append(("problem", plain(entry.problem, palette.warning)))
-    facts.append(("context", f"{entry.context:,} tokens; a tokenizer of {entry.vocabulary:,}"))
+    if entry.vocabulary:
+        facts.append(("context", f"{entry.context:,} tokens; a tokenizer of {entry.vocabulary:,}"))
+    if not entry.published and not entry.problem:
+        facts.append(("state", "nothing is published yet: that comes with the end of a run"))
     if entry.val_bpb is not None:
         facts.append(("validation", f"{entry.val_bpb:.3f} bits per byte"))
     if entry.tokens:
@@ -161,7 +165,7 @@ def model_facts(entry: ModelEntry, sizes: list[str], palette: Palette, glyphs: G
         facts.append(("note", one_line(entry.note, 300)))
     if sizes:
         facts.append(("grows to", f"{', '.join(sizes)}: exactly, it answers the same before it is trained on"))
-    facts.append(("", plain("enter goes on with it; w grows it", palette.quiet)))
+    facts.append(("", plain("enter goes on with it" + ("; w grows it" if sizes else ""), palette.quiet)))
     return facts
 
 

@@ -77,12 +77,8 @@ def facts(entry: ModelEntry) -> list[tuple[str, str]]:
         ("trained", f"{when(entry.trained)}, {figures.count(entry.tokens)} tokens"),
     ]
     if not entry.published:
-        found[1:] = [
-            (
-                "state",
-                f"nothing is published yet; its newest run {_NEWEST.get(entry.phase or '', 'is ' + (entry.phase or 'gone'))}",
-            )
-        ]
+        newest = _NEWEST.get(entry.phase or "", f"is {entry.phase or 'gone'}")
+        found[1:] = [("state", f"nothing is published yet; its newest run {newest}")]
     if entry.note:
         found.append(("note", entry.note))
     if entry.tags:

@@ -41,7 +41,8 @@ def _narrate(event: Event) -> tuple[Level, str]:
         case Plan():
             return "info", (
                 f"plan: {event.model} {event.size} {figures.count(event.parameters)} parameters, "
-                f"{event.steps:,} steps, {event.epochs} epochs, {figures.count(event.tokens)} tokens, "
+                f"{event.steps:,} steps, {figures.counted(event.epochs, 'epoch')}, "
+                f"{figures.count(event.tokens)} tokens, "
                 f"{event.device} {event.precision}, about {figures.duration(event.seconds)}"
             )
         case Step():
@@ -57,8 +58,10 @@ def _narrate(event: Event) -> tuple[Level, str]:
         case Sample():
             return "info", f"sample  Q: {event.prompt}  A: {event.text}"
         case Checkpoint():
-            best = ", best so far" if event.best else ""
-            return "info", f"saved checkpoint step {event.step:,} ({figures.size(event.bytes)}){best}"
+            size = figures.size(event.bytes)
+            if event.reason == "best":
+                return "info", f"saved the best weights so far, step {event.step:,} ({size})"
+            return "info", f"saved checkpoint step {event.step:,} ({size})" + (", best so far" if event.best else "")
         case Advice():
             level: Level = {"hint": "info", "warning": "warning", "error": "error"}[event.severity]  # type: ignore[assignment]
             return level, f"{event.text} {event.fix}".strip()

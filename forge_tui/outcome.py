@@ -85,12 +85,12 @@ def _ended(
             keys.append(_key("5", "chat with it", palette))
         keys.append(_key("n", "train again", palette))
     else:
-        gone = "its host is gone: killed, or a restart. What was saved is safe."
+        gone = "its host is gone: killed or restarted. What was saved is safe."
         text = {"interrupted": gone, "stopped": f"by {state.text}" if state.text else ""}.get(phase, state.text)
         if text:
             first.append_text(plain(f"  {_without(one_line(text, 400), head.plain)}", palette.text))
         if state.fix and not compact:
-            lines.append(plain(f" {one_line(state.fix, 400)}", palette.quiet))
+            lines.append(plain(f"   {one_line(state.fix, 400)}", palette.quiet))
         if state.code in ("out_of_memory", "killed_for_memory", "diverged") and "models" in screens:
             keys.append(_key("2", "change the job", palette))
         if phase in CONTINUES:

@@ -125,13 +125,14 @@ def plan_lines(plan: Plan) -> list[str]:
     lines = [
         f"plan: models/{plan.model}, {plan.size}, {plan.parameters:,} parameters, vocabulary {plan.vocabulary:,}",
         f"{plan.documents:,} documents{held}; {plan.tokens:,} tokens, {figures.size(plan.text_bytes)} of text",
-        f"{plan.epochs:,} epochs, {plan.steps:,} steps, about {figures.duration(plan.seconds)}",
+        f"{figures.counted(plan.epochs, 'epoch')}, {plan.steps:,} steps, about {figures.duration(plan.seconds)}",
         f"{plan.device}, {plan.precision}, {plan.threads} threads; {figures.size(plan.memory_bytes)} of memory, "
         f"{figures.size(plan.checkpoint_bytes)} a checkpoint",
     ]
     if len(plan.stages) > 1:
         lines[3:3] = [
-            f"stage {stage.name}: {stage.documents:,} documents, {stage.epochs:,} epochs, {stage.steps:,} steps, "
+            f"stage {stage.name}: {stage.documents:,} documents, {figures.counted(stage.epochs, 'epoch')}, "
+            f"{stage.steps:,} steps, "
             f"lr {figures.rate(stage.learning_rate)}"
             for stage in plan.stages
         ]

@@ -86,7 +86,7 @@ class WatchingApp(BaseApp):
     def follow_live(self) -> None:
         """Watch the run that is training in this project, if there is one."""
         project = self.project
-        if project is None:
+        if project is None or not training_models(self.workspace):
             return
 
         def find() -> Path | None:

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import psutil
@@ -54,11 +54,13 @@ def make_project(root: Path, text: str, *overrides: str) -> tuple[Project, Job]:
     return Project(root), parse_job(JOB, overrides=overrides)
 
 
-def start(project: Project, job: Job) -> tuple[subprocess.Popen[bytes], Path]:
+def start(
+    project: Project, job: Job, program: Sequence[str] = ("-m", "engine.runs.host")
+) -> tuple[subprocess.Popen[bytes], Path]:
     """The same command: continue or begin, with a host of its own process group."""
     run = prepare(project, job).run
     process = subprocess.Popen(
-        [sys.executable, "-m", "engine.runs.host", str(run)],
+        [sys.executable, *program, str(run)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.events import Checkpoint, Control, Done, Failed, Resumed, Step, Stopped
+from engine.events import Advice, Checkpoint, Control, Done, Failed, Resumed, Step, Stopped
 from engine.exit_codes import ExitCode
 from engine.runs.control import Command, send
 from engine.runs.host import Host
@@ -60,6 +60,34 @@ def test_a_killed_worker_is_named_and_the_same_command_continues(tmp_path: Path,
     p.finish(project, job)
     assert any(isinstance(event, Resumed) and "bit for bit" in event.text for event in read_events(run))
     assert_same(run, undisturbed)
+
+
+KERNEL = """
+import itertools, sys
+from engine.runs import death, host
+count = itertools.count()
+death.memory_kills = lambda: next(count)
+sys.exit(host.main())
+"""
+"""A host that sees the kernel's counter of kills for memory rise with every attempt."""
+
+
+def test_a_worker_killed_for_memory_is_started_again_with_half_the_micro_batch(
+    tmp_path: Path, undisturbed: Path
+) -> None:
+    project, job = p.make_project(tmp_path / "project", TEXT)
+    host, run = p.start(project, job, ("-c", KERNEL))
+    p.wait_for(run, lambda event: isinstance(event, Checkpoint) and event.reason == "schedule")
+    p.kill(p.worker_pid(run))
+    assert host.wait(120) == ExitCode.DONE
+    events = list(read_events(run))
+    (advice,) = (event for event in events if isinstance(event, Advice) and event.code == "memory_restart")
+    assert "1/2 of the micro-batch" in advice.text
+    assert any(isinstance(event, Resumed) and event.seq > advice.seq for event in events)
+    ours, theirs = p.final_tensors(run), p.final_tensors(undisturbed)
+    assert max(float((ours[name] - theirs[name]).abs().max()) for name in ours) < 1e-3  # the same steps, cut otherwise
+    (done, calm) = (next(e for e in read_events(folder) if isinstance(e, Done)) for folder in (run, undisturbed))
+    assert done.tokens == calm.tokens and done.val_bpb == pytest.approx(calm.val_bpb, abs=1e-3)
 
 
 def test_a_killed_host_leaves_no_orphan_and_loses_nothing(tmp_path: Path, undisturbed: Path) -> None:

@@ -279,7 +279,7 @@ def _create(project: Project, request: Request) -> Path:
     size = job.model.size if isinstance(job.model.size, str) else "custom"
     state = RunState(
         run=run.name, model=job.model.name, created=now, updated=now, fingerprint=request.fingerprint, size=size,
-        data=tuple(request.data), epochs=job.train.epochs + sum(stage.epochs for stage in job.stage),
+        data=tuple(request.data), epochs=_epochs(job),
     )  # fmt: skip
     try:
         run.mkdir(mode=0o700)
@@ -290,6 +290,11 @@ def _create(project: Project, request: Request) -> Path:
     write_request(run, request)
     write_state(run, state, durable=True)
     return run
+
+
+def _epochs(job: Job) -> int:
+    """As far as they are known before the plan."""
+    return (0 if job.train.epochs == "auto" else job.train.epochs) + sum(stage.epochs for stage in job.stage)
 
 
 def write_request(run: Path, request: Request) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Literal
+
+import msgspec
 
 Role = Literal["system", "user", "assistant", "tool", "text"]
 """Who speaks. `text` is plain prose: a document of one turn without a speaker."""
@@ -12,9 +13,8 @@ TOOL_TAGS = ("<tool_call>", "</tool_call>", "<tool_result>", "</tool_result>")
 """The tool dialect; each tag is one token when a reader marked its turn, and plain text anywhere else."""
 
 
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """One speaker's text."""
+class Turn(msgspec.Struct, frozen=True, gc=False):
+    """One speaker's text. A struct: a reader makes thousands a megabyte, and a dataclass takes ten times as long."""
 
     role: Role
     """Who speaks."""
@@ -26,8 +26,7 @@ class Turn:
     """1-based last line that belongs to the turn."""
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(msgspec.Struct, frozen=True):
     """The unit of training: a conversation or a piece of prose. Never split between train and validation."""
 
     turns: tuple[Turn, ...]
@@ -40,7 +39,7 @@ class Document:
     """1-based last line in the file."""
     format: str = ""
     """Name of the format that the reader took."""
-    note: str = field(default="", compare=False)
+    note: str = ""
     """What the reader repaired or found odd, in words; empty when nothing."""
 
     @property

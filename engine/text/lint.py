@@ -8,9 +8,11 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
+
+from msgspec import structs
 
 from engine.errors import DataError
 from engine.sizes import size_named
@@ -205,7 +207,8 @@ class _Run:
         for check in self._checks:
             check.finish(self._ledger)
         counts = self._counts(len(reports))
-        lines = equivalent_lines(self._text_lines, counts.turns, counts.bytes)
+        # Blank lines between count, as in the guide and in `wc -l`; a file of blank lines is no text.
+        lines = equivalent_lines(min(self._lines, 2 * self._text_lines), counts.turns, counts.bytes)
         advice = advise(lines, counts.tokens_estimated, self._vocabulary, self._size, exact=counts.tokens is not None)
         self._judge_amount(lines, counts, advice.ratio)
         return Report(
@@ -375,9 +378,9 @@ def _shortened(document: Document) -> Document:
     for turn in document.turns:
         if left <= 0:
             break
-        turns.append(turn if len(turn.text) <= left else replace(turn, text=turn.text[:left] + "…"))
+        turns.append(turn if len(turn.text) <= left else structs.replace(turn, text=turn.text[:left] + "…"))
         left -= len(turn.text)
-    return replace(document, turns=tuple(turns))
+    return structs.replace(document, turns=tuple(turns))
 
 
 def _size_on_disk(path: str) -> int:

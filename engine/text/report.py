@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
+
+from msgspec import to_builtins
 
 from engine.text.conversation import Document
 from engine.text.findings.catalogue import RULES
@@ -97,5 +99,6 @@ class Report:
 
     def to_json(self) -> dict[str, Any]:
         """The report as JSON values."""
-        fields = asdict(self)
+        fields = asdict(replace(self, preview=()))
+        fields["preview"] = to_builtins(self.preview)
         return {"usable": self.usable, "loses_nothing": self.loses_nothing, **fields}

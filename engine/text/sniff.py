@@ -10,6 +10,7 @@ from typing import Literal
 
 from engine.text.readers.header import docstring_lines
 from engine.text.readers.prose import HEADING, SEPARATOR
+from engine.text.readers.record import KNOWN_COLUMNS
 from engine.text.readers.speakers import ROLES
 from engine.text.source import TextSource, open_regular, open_text
 
@@ -135,7 +136,7 @@ def _json_kind(text: str, first: str, extension: str) -> Sniff | None:
         return Sniff(extension, "guess", f"the name ends in .{extension}") if extension in ("json", "jsonl") else None
     if start == "{":
         try:
-            json.loads(first)
+            value = json.loads(first)
         except (ValueError, RecursionError):
             looks_cut = len(first) > 65536 or re.match(r'\s*\{\s*"', first)
             if extension == "jsonl":
@@ -143,7 +144,8 @@ def _json_kind(text: str, first: str, extension: str) -> Sniff | None:
             if extension == "json" or (looks_cut and first.strip() == "{") or first.strip() == "{":
                 return Sniff("json", "likely", "it starts with an open brace")
             return Sniff("jsonl", "guess", "its first line starts like a JSON object") if looks_cut else None
-        if extension != "jsonl" and not text.strip()[len(first.strip()) :].strip():
+        alone = extension != "jsonl" and not text.strip()[len(first.strip()) :].strip()
+        if alone and (extension == "json" or not KNOWN_COLUMNS & value.keys()):
             return Sniff("json", "certain", "it is one JSON object")
         return Sniff("jsonl", "certain", "its first line is a JSON object")
     if extension == "json":
@@ -228,8 +230,6 @@ def _changes(text: str, families: list[tuple[str, str, int]], best: str) -> tupl
 
 def _table_kind(first: str, text: str) -> Sniff | None:
     """CSV or TSV by a header with known column names and rows with as many fields."""
-    from engine.text.readers.record import KNOWN_COLUMNS
-
     for kind, delimiter in (("tsv", "\t"), ("csv", ",")):
         names = [name.strip().strip('"').lower() for name in first.split(delimiter)]
         if len(names) > 1 and len(set(names)) == len(names) and len(set(names) & KNOWN_COLUMNS) >= 2:

@@ -19,8 +19,11 @@ from engine.errors import DataError
 from engine.text.encoding import binary_kind, encoding_of, wide_codec
 from engine.text.sanitize import one_line
 
-CHUNK = 1 << 20
-"""Bytes read at once."""
+HEAD = 1 << 20
+"""Bytes at the start of a file by which it is judged."""
+
+CHUNK = 1 << 18
+"""Bytes read at once: what is done with them finds them in the processor's cache."""
 
 LONG_LINE = 4 << 20
 """Bytes after which a line without an end is handed on in pieces."""
@@ -111,7 +114,7 @@ class TextSource:
     def head(self) -> bytes:
         """The first bytes, unpacked, without using them up."""
         if self._head is None:
-            self._head = self._read()
+            self._head = self._read(HEAD)
         return self._head
 
     def blocks(self) -> Iterator[Block]:
@@ -140,7 +143,7 @@ class TextSource:
         """Bytes cut at line ends, and whether they end there (or in the middle of a long line)."""
         carry, first = self.head(), True
         while True:
-            chunk = b"" if first and not carry else self._read()
+            chunk = b"" if first and not carry else self._read(CHUNK)
             first = False
             carry += chunk
             if not chunk:
@@ -158,13 +161,13 @@ class TextSource:
         if carry:
             yield carry, True
 
-    def _read(self) -> bytes:
+    def _read(self, most: int) -> bytes:
         try:
             if self.packed:
-                data = self._stream.read(CHUNK)
+                data = self._stream.read(most)
                 self.position = self._handle.tell()
             else:
-                data = self._stream.read(min(CHUNK, self.size - self.position))
+                data = self._stream.read(min(most, self.size - self.position))
                 self.position += len(data)
         except (EOFError, zlib.error, gzip.BadGzipFile) as problem:
             raise DataError(
@@ -243,7 +246,7 @@ def open_text(path: Path | str) -> TextSource:
             raise NotUtf8Error(
                 f"This is not UTF-8 text; it looks like {looks.label}.", fix=looks.fix(name), file=name, line=1
             )
-        if not source.head().removeprefix(b"\xef\xbb\xbf").strip() and len(source.head()) < CHUNK:
+        if not source.head().removeprefix(b"\xef\xbb\xbf").strip() and len(source.head()) < HEAD:
             raise DataError("The file is empty.", fix="Put text into it, or leave it out.", file=name)
     except BaseException:
         handle.close()

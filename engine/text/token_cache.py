@@ -2,7 +2,8 @@
 
 One folder a file: `tokens` (uint16, or uint32 for large vocabularies), `kinds` (uint8, `TokenKind`), `starts` (int64,
 documents + 1), `hashes` (uint64, `split.text_hash`), `bytes` (int64, UTF-8 bytes of text) and `info.json`, written
-last. The folder gets its name when it is complete; a second process that wants it waits for the first.
+last. The folder gets its name when it is complete; a second process that wants it waits for the first, and what a
+killed one left is gone on with.
 """
 
 from __future__ import annotations
@@ -11,26 +12,24 @@ import hashlib
 import json
 import mmap
 import shutil
-import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from itertools import chain
+from itertools import islice
 from math import inf
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
 from engine.errors import DataError, ForgeError
 from engine.files import FileLock, fsync_folder, os_error, write_atomic
-from engine.text.chat_template import TokenKind
 from engine.text.conversation import Document
 from engine.text.problem import FATAL, Problem
 from engine.text.sanitize import one_line
-from engine.text.split import text_hash
+from engine.text.token_writer import MARK, TokenWriter
 from engine.text.tokenizer import Tokenizer
 
 VERSION = 1
@@ -127,7 +126,7 @@ def cache_tokens(
             skipped: Counter[str] = Counter()
             documents = _read(path, file.format, columns, strict, skipped)
             size = path.stat().st_size
-            with _temporary(cache, key) as temporary:
+            with _unfinished(cache, key) as temporary:
                 write_tokens(
                     temporary,
                     documents,
@@ -154,46 +153,23 @@ def write_tokens(
     skipped: Counter[str] | None = None,
     progress: Callable[[int], object] | None = None,
 ) -> None:
-    """Tokenise documents, streamed, into an existing empty folder.
+    """Tokenise documents, streamed, into an existing folder.
 
     Args:
-        folder: Becomes what `open_tokens` opens.
+        folder: Empty, or left by a process that was killed while it did the same; becomes what `open_tokens` opens.
         documents: At least one with text; those without are counted as skipped.
         tokenizer: Encodes them.
         skipped: What the reader skips meanwhile, read when all documents are through.
         progress: Called with the bytes of text so far.
     """
     skipped = Counter() if skipped is None else skipped
-    dtype = np.dtype("<u2" if tokenizer.vocabulary <= 1 << 16 else "<u4")
-    byte_lengths = np.array(tokenizer.byte_lengths, dtype=np.int64)
-    position = text_bytes = 0
-    with (
-        (folder / "tokens").open("wb") as tokens,
-        (folder / "kinds").open("wb") as kinds,
-        (folder / "starts").open("wb") as starts,
-        (folder / "hashes").open("wb") as hashes,
-        (folder / "bytes").open("wb") as sizes,
-    ):
-        _append(starts, [0], np.int64)
-        for batch in _batches(documents, skipped):
-            encoded = tokenizer.encode_documents(batch)
-            lengths = np.array([len(document.ids) for document in encoded], dtype=np.int64)
-            ids = np.fromiter(chain.from_iterable(document.ids for document in encoded), dtype, int(lengths.sum()))
-            kind = np.frombuffer(b"".join(document.kinds for document in encoded), dtype=np.uint8)
-            ends = np.cumsum(lengths)
-            in_text = byte_lengths[ids] * (kind != TokenKind.TEMPLATE)
-            document_bytes = np.add.reduceat(in_text, ends - lengths)
-            _append(tokens, ids, dtype)
-            _append(kinds, kind, np.uint8)
-            _append(starts, ends + position, np.int64)
-            _append(hashes, [text_hash(document) for document in batch], np.uint64)
-            _append(sizes, document_bytes, np.int64)
-            position += int(ends[-1])
-            text_bytes += int(document_bytes.sum())
+    with TokenWriter(folder, tokenizer) as writer:
+        for batch in _batches(documents, skipped, writer.documents):
+            writer.write(batch)
             if progress is not None:
-                progress(text_bytes)
-    info = {"version": VERSION, "dtype": dtype.str, "tokens": position, "skipped": dict(skipped)}
-    files = {name: (folder / name).stat().st_size for name in ("tokens", "kinds", "starts", "hashes", "bytes")}
+                progress(writer.text_bytes)
+        files = writer.finish()
+    info = {"version": VERSION, "dtype": writer.dtype.str, "tokens": writer.tokens, "skipped": dict(skipped)}
     write_atomic(folder / "info.json", json.dumps({**info, "files": files}).encode())
 
 
@@ -247,14 +223,11 @@ def _is_empty(document: Document) -> bool:
     return not any(turn.text.strip() for turn in document.turns)
 
 
-def _batches(documents: Iterable[Document], skipped: Counter[str]) -> Iterator[list[Document]]:
-    """Enough documents at a time to keep all cores busy, few enough to stay small in memory."""
+def _batches(documents: Iterable[Document], skipped: Counter[str], done: int) -> Iterator[list[Document]]:
+    """Without the first `done`: enough documents at a time to keep all cores busy, few enough to stay small."""
     batch: list[Document] = []
     characters = 0
-    for document in documents:
-        if _is_empty(document):
-            skipped["empty"] += 1
-            continue
+    for document in islice(_filled(documents, skipped), done, None):
         batch.append(document)
         characters += sum(len(turn.text) for turn in document.turns)
         if characters >= BATCH_CHARACTERS or len(batch) >= BATCH_DOCUMENTS:
@@ -264,8 +237,12 @@ def _batches(documents: Iterable[Document], skipped: Counter[str]) -> Iterator[l
         yield batch
 
 
-def _append(stream: IO[bytes], values: object, dtype: DTypeLike) -> None:
-    stream.write(np.ascontiguousarray(values, dtype=dtype).data)
+def _filled(documents: Iterable[Document], skipped: Counter[str]) -> Iterator[Document]:
+    for document in documents:
+        if _is_empty(document):
+            skipped["empty"] += 1
+        else:
+            yield document
 
 
 def _content_hash(path: Path) -> str:
@@ -280,17 +257,20 @@ def _content_hash(path: Path) -> str:
 
 
 @contextmanager
-def _temporary(cache: Path, key: str) -> Iterator[Path]:
-    """A folder that is gone afterwards unless it was renamed."""
-    folder = cache / f".{key}.{uuid.uuid4().hex[:8]}.tmp"
-    folder.mkdir()
+def _unfinished(cache: Path, key: str) -> Iterator[Path]:
+    """The folder that the tokens are written in; it stays for the next attempt when this one is interrupted."""
+    folder = cache / f".{key}.part"
+    folder.mkdir(exist_ok=True)
     try:
         yield folder
-    finally:
+    except (OSError, ForgeError):
         shutil.rmtree(folder, ignore_errors=True)
+        raise
+    finally:
+        if not (folder / MARK).exists():
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _sweep(cache: Path, key: str) -> None:
-    """Remove what a killed process or a damaged disk left; the caller holds the lock."""
-    for rest in (cache / key, *cache.glob(f".{key}.*.tmp")):
-        shutil.rmtree(rest, ignore_errors=True)
+    """Remove what a damaged disk left; the caller holds the lock."""
+    shutil.rmtree(cache / key, ignore_errors=True)

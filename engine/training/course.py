@@ -23,8 +23,10 @@ class Position:
     """Epoch within the stage, from 0."""
     step_in_epoch: int
     steps_in_epoch: int
-    epochs_before: int
+    epochs_before: float
     """Epochs of the stages before."""
+    last: bool
+    """Whether this is the last step of its stage."""
 
     @property
     def epochs_done(self) -> float:
@@ -33,8 +35,8 @@ class Position:
 
     @property
     def ends_epoch(self) -> bool:
-        """Whether this is the last step of its epoch."""
-        return self.step_in_epoch + 1 == self.steps_in_epoch
+        """Whether this is the last step of its epoch, or the stage ends in the middle of one."""
+        return self.last or self.step_in_epoch + 1 == self.steps_in_epoch
 
 
 @dataclass(slots=True)
@@ -50,6 +52,8 @@ class CourseStage:
     seed: int
     warmup: float
     prompt_weight: float
+    limit: int = 0
+    """Steps at most, where the run is planned for a time; 0: all of its epochs."""
     _order: tuple[int, EpochOrder] | None = field(default=None, init=False)
     steps_per_epoch: int = field(default=0, init=False)
     schedule: Schedule = field(init=False)
@@ -57,13 +61,13 @@ class CourseStage:
     def __post_init__(self) -> None:
         rows = self.corpus.rows(0, sequence_length=self.sequence_length, seed=self.seed)
         self.steps_per_epoch = max(1, math.ceil(rows / self.rows_per_step))
-        steps = self.steps_per_epoch * self.epochs
-        self.schedule = Schedule(self.learning_rate, steps, max(1, round(self.warmup * steps)))
+        self.schedule = Schedule(self.learning_rate, self.steps, max(1, round(self.warmup * self.steps)))
 
     @property
     def steps(self) -> int:
         """Optimizer steps of the whole stage."""
-        return self.steps_per_epoch * self.epochs
+        steps = self.steps_per_epoch * self.epochs
+        return min(steps, self.limit) if self.limit else steps
 
     def order(self, epoch: int) -> EpochOrder:
         """The packed rows of an epoch; the last one asked for is kept."""
@@ -99,19 +103,19 @@ class Course:
         return sum(stage.steps for stage in self.stages)
 
     @property
-    def epochs(self) -> int:
-        """Epochs from start to end."""
-        return sum(stage.epochs for stage in self.stages)
+    def epochs(self) -> float:
+        """Epochs from start to end; not whole where the run is planned for a time."""
+        return sum(stage.steps / stage.steps_per_epoch for stage in self.stages)
 
     def locate(self, step: int) -> Position:
         """The position of optimizer step `step` (0-based)."""
-        epochs_before = 0
+        epochs_before = 0.0
         for index, stage in enumerate(self.stages):
             if step < stage.steps or index == len(self.stages) - 1:
                 epoch, inner = divmod(step, stage.steps_per_epoch)
-                return Position(index, epoch, inner, stage.steps_per_epoch, epochs_before)
+                return Position(index, epoch, inner, stage.steps_per_epoch, epochs_before, step + 1 == stage.steps)
             step -= stage.steps
-            epochs_before += stage.epochs
+            epochs_before += stage.steps / stage.steps_per_epoch
         raise IndexError(step)
 
     def learning_rate(self, step: int) -> float:

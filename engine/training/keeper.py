@@ -18,6 +18,9 @@ from engine.training import checkpoint
 from engine.training.progress import Progress
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
+    from engine.model.architecture import Architecture
     from engine.runs.channel import Reporter
     from engine.training.prepare import Prepared
     from engine.training.trainer import Trainer
@@ -79,8 +82,8 @@ class Keeper:
             saved = checkpoint.save(
                 self.folder,
                 progress.step,
-                to_hf(trainer.decoder.state_dict(), self._prepared.architecture),
-                optimizer=trainer.optimizer.tensors(),
+                to_hf(trainer.average.tensors(), self._prepared.architecture),
+                optimizer=trainer.optimizer.tensors() | _present(trainer),
                 trainer=progress.dump(),
                 extras=self._write_extras,
                 expected_bytes=expected,
@@ -122,7 +125,7 @@ class Keeper:
             saved = checkpoint.save(
                 self.folder,
                 progress.step,
-                to_hf(trainer.decoder.state_dict(), self._prepared.architecture),
+                to_hf(trainer.average.tensors(), self._prepared.architecture),
                 optimizer=None,
                 trainer={"step": progress.step, "val_bpb": progress.best_bpb},
                 extras=self._write_extras,
@@ -190,8 +193,7 @@ class Keeper:
         if loaded is None:
             return None
         try:
-            trainer.decoder.load_state_dict(from_hf(loaded.weights, self._prepared.architecture))
-            trainer.optimizer.load_tensors(loaded.optimizer)
+            _put_back(trainer, loaded, self._prepared.architecture)
             trainer.progress = Progress.restore(loaded.trainer)
         except (ModelError, ValueError, KeyError, msgspec.ValidationError) as error:
             raise ForgeError(
@@ -217,3 +219,31 @@ class Keeper:
             f"The loss of the next batch was {recorded:.6f} and is {present:.6f} now: torch, the processor or the "
             "number of threads has changed, so the run goes on correctly but not bit for bit."
         )
+
+
+PRESENT = "present/"
+"""What the weights of the step itself are called beside the optimizer's state: the file that other tools open holds the
+averaged ones, which are the better model."""
+
+
+def _present(trainer: Trainer) -> dict[str, Tensor]:
+    if not trainer.average.differs:
+        return {}
+    return {PRESENT + name: tensor for name, tensor in trainer.decoder.state_dict().items()}
+
+
+def _put_back(trainer: Trainer, loaded: checkpoint.Loaded, architecture: Architecture) -> None:
+    """Load weights, averages and the optimizer's state.
+
+    Raises:
+        ModelError: the weights are of another architecture.
+        ValueError: the state is of another model or optimizer.
+    """
+    averaged = from_hf(loaded.weights, architecture)
+    present = {name.removeprefix(PRESENT): t for name, t in loaded.optimizer.items() if name.startswith(PRESENT)}
+    state = {name: tensor for name, tensor in loaded.optimizer.items() if not name.startswith(PRESENT)}
+    if trainer.average.differs and present.keys() != averaged.keys():
+        raise ValueError("the weights beside the averaged ones are of another model")
+    trainer.decoder.load_state_dict(present if trainer.average.differs else averaged)
+    trainer.average.load_tensors(averaged)
+    trainer.optimizer.load_tensors(state)

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import math
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from engine.durations import parse_duration
 from engine.errors import ForgeError, OutOfMemoryError
 from engine.estimate import checkpoint_bytes, machine_flops, machine_memory, tokens_per_second, training_memory
-from engine.events import Plan, StagePlan
+from engine.events import Log, Plan, StagePlan
 from engine.files import write_atomic
 from engine.job import Job
 from engine.job_file import dump_job, load_job, read_toml_text
 from engine.project import Project
 from engine.runs.launch import Request
 from engine.sizes import SIZES, Dimensions, dimensions_of, name_of
+from engine.speeds import remembered_flops
 from engine.training.checking import check_data
 from engine.training.course import Course, CourseStage
 from engine.training.devices import Placement, place
 from engine.training.reading import has_conversations, read_corpora, settle_tokenizer
-from engine.training.recipe import Facts, Recipe, resolve
+from engine.training.recipe import Facts, Recipe, decide_epochs, resolve
 
 if TYPE_CHECKING:
     from engine.model.architecture import Architecture
@@ -80,8 +84,10 @@ def prepare_run(run: Path, project: Project, request: Request, reporter: Reporte
     corpora = read_corpora(project, job, tokenizer, reporter)
     facts = _facts(job, corpora[0], dims, tokenizer.vocabulary, start, placement)
     recipe = resolve(job.train, facts)
-    course = _course(job, corpora, recipe)
     architecture = _architecture(dims, tokenizer.vocabulary, start, recipe.sequence_length)
+    course = _course(job, corpora, recipe, _stored_limits(run))
+    if asked.train.max_time and not resumed:
+        recipe, course = _in_time(request, job, corpora, facts, recipe, course, architecture, placement, reporter)
     settled = _settled(job, recipe, placement, tokenizer, course)
     why = _stored_why(run) if resumed else _why(job, recipe, placement, tokenizer)
     plan = _plan(settled, why, request, facts, recipe, placement, course, corpora, architecture)
@@ -91,6 +97,7 @@ def prepare_run(run: Path, project: Project, request: Request, reporter: Reporte
             "steps": course.steps,
             "parameters": plan.parameters,
             "rows_per_step": course.stages[0].rows_per_step,
+            "stage_steps": [stage.steps for stage in course.stages],
         }
         write_atomic(run / JOB, dump_job(settled, why, resolved).encode())
     return Prepared(
@@ -115,11 +122,13 @@ def prepare_run(run: Path, project: Project, request: Request, reporter: Reporte
 def _facts(
     job: Job, corpus: Corpus, dims: Dimensions, vocabulary: int, start: ModelInfo | None, placement: Placement
 ) -> Facts:
+    epochs, why_epochs = decide_epochs(job.train, corpus.train_tokens, dims.parameters(vocabulary))
     return Facts(
         dims=dims,
         vocabulary=vocabulary,
         tokens_per_epoch=corpus.train_tokens,
-        epochs=job.train.epochs,
+        epochs=epochs,
+        why_epochs=why_epochs,
         median_document=corpus.median_document,
         longest_document=corpus.max_document,
         continuing=start is not None and job.train.method == "train",
@@ -128,9 +137,10 @@ def _facts(
     )
 
 
-def _course(job: Job, corpora: list[Corpus], recipe: Recipe) -> Course:
+def _course(job: Job, corpora: list[Corpus], recipe: Recipe, limits: list[int]) -> Course:
     def stage(name: str, corpus: Corpus, epochs: int, rate: float) -> CourseStage:
         return CourseStage(
+            limit=limits[len(stages)] if limits else 0,
             name=name,
             corpus=corpus,
             epochs=epochs,
@@ -142,11 +152,46 @@ def _course(job: Job, corpora: list[Corpus], recipe: Recipe) -> Course:
             prompt_weight=recipe.prompt_weight,
         )
 
-    stages = [stage("main", corpora[0], job.train.epochs, recipe.learning_rate)]
+    stages: list[CourseStage] = []
+    stages.append(stage("main", corpora[0], recipe.epochs, recipe.learning_rate))
     for entry, corpus in zip(job.stage, corpora[1:], strict=True):
         rate = recipe.learning_rate / 2 if entry.learning_rate == "auto" else entry.learning_rate
         stages.append(stage(entry.name, corpus, entry.epochs, rate))
     return Course(stages)
+
+
+def _in_time(
+    request: Request,
+    job: Job,
+    corpora: list[Corpus],
+    facts: Facts,
+    recipe: Recipe,
+    course: Course,
+    architecture: Architecture,
+    placement: Placement,
+    reporter: Reporter,
+) -> tuple[Recipe, Course]:
+    """Recipe and course that end within train.max_time, counted from the moment when the run was asked for.
+
+    Raises:
+        UsageError: there is no time for a single step.
+    """
+    from engine.training.rehearsal import steps_in_time
+
+    reporter(Log(text=f"Measuring how fast a step is, to end within {job.train.max_time}."))
+    left = parse_duration(job.train.max_time) - max(0.0, time.time() - request.created)
+    fitting = steps_in_time(left, course, recipe, architecture, placement)
+    if fitting >= course.steps:
+        return recipe, course
+    limits = [max(1, stage.steps * fitting // course.steps) for stage in course.stages]
+    epochs = max(1, math.ceil(limits[0] / course.stages[0].steps_per_epoch))
+    # What shapes a step was measured and stays; what depends on the length of the run is decided once more.
+    fixed = {name: getattr(recipe, name) for name in ("batch_size", "gradient_accumulation", "learning_rate")}
+    again = resolve(replace(job.train, epochs=epochs, **fixed), replace(facts, epochs=epochs, why_epochs=""))
+    reason = f"as many as end within {job.train.max_time}: {sum(limits):,} steps of {course.steps:,}"
+    kept = {name: recipe.why[name] for name in [*(f"train.{name}" for name in fixed), "train.optimizer"]}
+    recipe = replace(again, optimizer=recipe.optimizer, why={**again.why, **kept, "train.epochs": reason})
+    return recipe, _course(job, corpora, recipe, limits)
 
 
 def _architecture(dims: Dimensions, vocabulary: int, start: ModelInfo | None, length: int) -> Architecture:
@@ -166,12 +211,14 @@ def _architecture(dims: Dimensions, vocabulary: int, start: ModelInfo | None, le
 def _settled(job: Job, recipe: Recipe, placement: Placement, tokenizer: Tokenizer, course: Course) -> Job:
     train = replace(
         job.train,
+        epochs=recipe.epochs,
         optimizer=recipe.optimizer,
         learning_rate=recipe.learning_rate,
         batch_size=recipe.batch_size,
         gradient_accumulation=recipe.gradient_accumulation,
         sequence_length=recipe.sequence_length,
         weight_decay=recipe.weight_decay,
+        average=recipe.average,
         warmup=recipe.warmup,
         save_every=recipe.save_every,
         prompt_weight=recipe.prompt_weight,
@@ -201,9 +248,20 @@ def _why(job: Job, recipe: Recipe, placement: Placement, tokenizer: Tokenizer) -
 
 
 def _stored_why(run: Path) -> dict[str, str]:
+    return dict(_stored(run).get("why", {}))
+
+
+def _stored_limits(run: Path) -> list[int]:
+    """The steps of each stage where a time has decided them; they are a fact of the run from then on."""
+    stored = _stored(run)
+    timed = stored.get("train", {}).get("max_time")
+    return [int(steps) for steps in stored.get("resolved", {}).get("stage_steps", [])] if timed else []
+
+
+def _stored(run: Path) -> dict[str, Any]:
     import tomllib
 
-    return dict(tomllib.loads(read_toml_text(run / JOB)).get("why", {}))
+    return tomllib.loads(read_toml_text(run / JOB)) if (run / JOB).exists() else {}
 
 
 def _plan(
@@ -220,8 +278,10 @@ def _plan(
     from engine.job_file import to_table
 
     dims, vocabulary = facts.dims, facts.vocabulary
-    tokens = sum(stage.corpus.train_tokens * stage.epochs for stage in course.stages)
-    speed = tokens_per_second(dims, vocabulary, recipe.sequence_length, machine_flops(placement.threads))
+    tokens = sum(stage.corpus.train_tokens * stage.steps / stage.steps_per_epoch for stage in course.stages)
+    flops = remembered_flops(placement.device, placement.threads, dims)
+    if flops is None and placement.device == "cpu":
+        flops = machine_flops(placement.threads)
     return Plan(
         job=to_table(settled),
         why=why,
@@ -234,11 +294,11 @@ def _plan(
         tokens=sum(corpus.train_tokens for corpus in corpora),
         text_bytes=sum(corpus.train_bytes for corpus in corpora),
         steps=course.steps,
-        epochs=course.epochs,
+        epochs=math.ceil(course.epochs),
         stages=[
             StagePlan(
                 name=stage.name,
-                epochs=stage.epochs,
+                epochs=math.ceil(stage.steps / stage.steps_per_epoch),
                 steps=stage.steps,
                 tokens_per_epoch=stage.corpus.train_tokens,
                 documents=stage.corpus.train_documents,
@@ -251,7 +311,7 @@ def _plan(
         threads=placement.threads,
         memory_bytes=training_memory(dims, vocabulary, recipe.batch_size, recipe.sequence_length),
         checkpoint_bytes=checkpoint_bytes(dims, vocabulary),
-        seconds=tokens / speed if placement.device == "cpu" else None,
+        seconds=tokens / tokens_per_second(dims, vocabulary, recipe.sequence_length, flops) if flops else None,
         fingerprint=request.fingerprint,
     )
 
@@ -281,9 +341,7 @@ def ensure_same_steps(run: Path, course: Course) -> None:
     Raises:
         ForgeError: it is not, so the checkpoint's position would mean something else.
     """
-    import tomllib
-
-    recorded = tomllib.loads(read_toml_text(run / JOB)).get("resolved", {}).get("steps")
+    recorded = _stored(run).get("resolved", {}).get("steps")
     if recorded is not None and recorded != course.steps:
         raise ForgeError(
             f"This run was planned with {recorded:,} steps and would now have {course.steps:,}.",

@@ -82,7 +82,7 @@ def _best_weights(trainer: Trainer) -> dict[str, Tensor]:
                 "the last ones are published.",
             )
         )
-    return to_hf(trainer.decoder.state_dict(), trainer.prepared.architecture)
+    return to_hf(trainer.average.tensors(), trainer.prepared.architecture)
 
 
 def write_model(trainer: Trainer, weights: dict[str, Tensor], folder: Path, done: Done) -> None:

@@ -17,16 +17,26 @@ CLASSIC = {
     "sequence_length": 512,
     "save_every": 100,
     "weight_decay": 0.1,
+    "average": 0.0,
     "warmup": 0.02,
     "prompt_weight": 1.0,
 }
 """The numbers of the training guide (and AdamW's usual decay, which it does not name)."""
+CLASSIC_EPOCHS = 30
+MOST_EPOCHS = 16
+MOST_TOKENS_PER_PARAMETER = 40
 BETAS = (0.9, 0.99)
 """AdamW: the second moment's memory is short enough for small corpora (half-life of 69 steps)."""
 FINE_TUNE_FACTOR = 0.2
 """Peak when continuing a model: 0.1 to 0.3 of the peak of pre-training keeps what it knows (arXiv 2403.08763)."""
 FINE_TUNE_PROMPT_WEIGHT = 0.3
 """Weight of prompt tokens in fine-tuning: 0 to 0.5 is best for short answers (arXiv 2401.13586, 2507.07817)."""
+DECAY_EPOCHS = {"muon": 0.7, "adamw": 1.2}
+"""Epochs after which decay alone would leave 1/e of a weight (while the learning rate is at its peak)."""
+AVERAGE_EPOCHS = 0.5
+"""Half-life of the averaged weights, in epochs."""
+AVERAGE_SHARE = 0.04
+"""The same at most, as a share of the run: the average must not lag behind where the learning rate falls to zero."""
 TARGET_STEPS = 600
 """Optimizer steps that a run should have at least, where the data allow it."""
 
@@ -43,6 +53,7 @@ class Facts:
     tokens_per_epoch: int
     """Training tokens of the first stage's data."""
     epochs: int
+    """As asked, or as `decide_epochs` says."""
     median_document: int
     """Tokens."""
     longest_document: int
@@ -51,18 +62,23 @@ class Facts:
     """Whether a trained model goes on, rather than one from scratch."""
     device: str
     memory: MachineMemory
+    why_epochs: str = ""
+    """Where they are not simply as asked."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """Every number decided."""
 
+    epochs: int
     optimizer: Literal["muon", "adamw"]
     learning_rate: float
     batch_size: int
     gradient_accumulation: int
     sequence_length: int
     weight_decay: float
+    average: float
+    """Half-life of the averaged weights in epochs; 0 for none."""
     warmup: float
     save_every: int
     prompt_weight: float
@@ -70,9 +86,30 @@ class Recipe:
     """For each of the numbers above (as "train.learning_rate"), the reason."""
 
 
+def decide_epochs(train: TrainSection, tokens_per_epoch: int, parameters: int) -> tuple[int, str]:
+    """Passes over the data and the reason: as many as asked, or as teach a model of this size something.
+
+    More than some 16 passes teach nothing new (the value of a repeated token fades with a half-life of about 15
+    epochs, arXiv 2305.16264), nor do more than 40 tokens a parameter (twice the compute-optimal 20, arXiv 2203.15556).
+    """
+    if train.epochs != "auto":
+        return train.epochs, "as asked"
+    if train.preset == "classic":
+        return CLASSIC_EPOCHS, "the training guide's number (preset classic)"
+    enough = math.ceil(MOST_TOKENS_PER_PARAMETER * parameters / max(1, tokens_per_epoch))
+    epochs = max(1, min(MOST_EPOCHS, enough))
+    reason = (
+        f"{MOST_TOKENS_PER_PARAMETER} tokens a parameter"
+        if enough <= MOST_EPOCHS
+        else "more passes over so little text teach nothing new"
+    )
+    return epochs, reason
+
+
 def resolve(train: TrainSection, facts: Facts) -> Recipe:
     """Decide every "auto" of a job, in an order in which each may build on those before."""
     choose = _Chooser(train)
+    choose.why["train.epochs"] = facts.why_epochs or "as asked"
     length = choose("sequence_length", *_sequence_length(facts))
     rows, why_rows = _rows_per_step(facts, length)
     accumulation_given = train.gradient_accumulation != "auto" or train.preset == "classic"
@@ -88,18 +125,21 @@ def resolve(train: TrainSection, facts: Facts) -> Recipe:
     rule, why_rule = _optimizer(train)
     rate = choose("learning_rate", *_learning_rate(facts, rule, batch * accumulation * length))
     steps = max(1, math.ceil(facts.tokens_per_epoch / (batch * accumulation * length))) * facts.epochs
-    decay = choose("weight_decay", *_weight_decay(facts, rate, batch * accumulation * length))
+    decay = choose("weight_decay", *_weight_decay(facts, rule, rate, batch * accumulation * length))
     choose.why["train.optimizer"] = why_rule
+    average = choose("average", *_average(facts))
     warmup = choose("warmup", *_warmup(steps))
     every = choose("save_every", *_save_every(facts))
     prompt = choose("prompt_weight", *_prompt_weight(facts))
     return Recipe(
+        epochs=facts.epochs,
         optimizer=rule,
         learning_rate=rate,
         batch_size=batch,
         gradient_accumulation=accumulation,
         sequence_length=length,
         weight_decay=decay,
+        average=average,
         warmup=warmup,
         save_every=every,
         prompt_weight=prompt,
@@ -183,15 +223,26 @@ def _learning_rate(facts: Facts, rule: Literal["muon", "adamw"], tokens_per_step
     return _round(rate), reason
 
 
-def _weight_decay(facts: Facts, rate: float, tokens_per_step: int) -> tuple[float, str]:
-    """Strong when data are repeated: the averaging time of the weights is held near two epochs (arXiv 2509.14786)."""
+def _weight_decay(facts: Facts, rule: Literal["muon", "adamw"], rate: float, tokens_per_step: int) -> tuple[float, str]:
+    """Strong when data are repeated: the time over which weights average is held at about an epoch (arXiv 2509.14786).
+
+    Measured with Muon on 60,000 tokens seen 12 times: 2.0 epochs 1.723, 0.7 epochs 1.716, 0.35 epochs 1.756 bits per
+    byte (still falling), each with averaged weights.
+    """
     if facts.continuing:
         return 0.0, "none while continuing: decay pulls towards zero, which forgets"
     if facts.epochs <= 2:
         return 0.1, "the usual one: the data are hardly repeated"
-    decay = tokens_per_step / (rate * max(1, facts.tokens_per_epoch) * 2.0)
-    decay = min(1.0, max(0.1, decay))
-    return _round(decay), f"strong, as the data are seen {facts.epochs} times: weights average over about two epochs"
+    span = DECAY_EPOCHS[rule]
+    decay = tokens_per_step / (rate * max(1, facts.tokens_per_epoch) * span)
+    decay = min(3.2, max(0.1, decay))
+    return _round(decay), f"strong, as the data are seen {facts.epochs} times: weights last about {span:g} epochs"
+
+
+def _average(facts: Facts) -> tuple[float, str]:
+    """Measured on 60,000 tokens seen 12 times: 0.07 bits per byte better than the best single step."""
+    half_life = min(AVERAGE_EPOCHS, AVERAGE_SHARE * facts.epochs)
+    return _round(half_life), f"the weights are averaged with a half-life of {_round(half_life):g} epochs"
 
 
 def _warmup(steps: int) -> tuple[float, str]:

@@ -24,8 +24,10 @@ from engine.runs.channel import Reporter
 from engine.runs.control import Command
 from engine.runs.launch import read_request
 from engine.sizes import SIZES
+from engine.speeds import remember_flops
 from engine.text.dataset import Batch
 from engine.training import guard, memory
+from engine.training.average import Average
 from engine.training.course import Position
 from engine.training.devices import measure
 from engine.training.evaluate import Score, evaluate
@@ -39,8 +41,12 @@ from engine.training.publish import publish_run
 from engine.training.sampler import answer
 from engine.training.start import first_decoder
 
-REPORT_SECONDS = 0.5
-DEVICE_SECONDS = 5.0
+REPORT_SECONDS = (0.5, 5.0)
+"""Between two reports of progress, at first and after ten hours: a journal of weeks stays small."""
+DEVICE_SECONDS = (5.0, 60.0)
+"""Between two reports of the device."""
+TOO_SHORT_TO_REMEMBER = 20.0
+"""Seconds below which a run says little about the machine's speed."""
 EVALUATE_STEPS = 1000
 """Evaluate at least so often, however long an epoch is."""
 
@@ -77,6 +83,7 @@ class Trainer:
         self.progress.guard.ceiling = math.log(prepared.tokenizer.vocabulary) + 2.5
         self.decoder = first_decoder(prepared, reporter)
         self.optimizer = self._new_optimizer()
+        self.average = self._new_average()
         self.scaler = torch.amp.GradScaler(enabled=self.placement.precision == "fp16")
         self._divisor = divisor
         self._paused = False
@@ -117,6 +124,10 @@ class Trainer:
             weight_decay=recipe.weight_decay,
             device=self.placement.device,
         )
+
+    def _new_average(self) -> Average:
+        half_life = self.prepared.recipe.average * self.course.stages[0].steps_per_epoch
+        return Average(self.decoder, half_life)
 
     def _begin(self) -> None:
         """Go on from the newest whole checkpoint, or start; measure the untrained model first."""
@@ -164,6 +175,7 @@ class Trainer:
             self._loss_sum += loss
             self._weight_sum += weight
             self._norm = norm
+            self.average.update(self.progress.step)
             self.progress.nats_since_eval += loss
             self.progress.weight_since_eval += weight
             self.progress.text_tokens_since_eval += sum(int(batch.text.sum()) for batch in batches)
@@ -242,7 +254,7 @@ class Trainer:
     def _report_step(self, position: Position) -> None:
         now = time.monotonic()
         done = self.progress.step
-        if now - self._reported < REPORT_SECONDS and 5 < done < self.course.steps:
+        if now - self._reported < self._interval(REPORT_SECONDS) and 5 < done < self.course.steps:
             return
         self._reported = now
         loss = self._loss_sum / self._weight_sum if self._weight_sum else math.nan
@@ -260,8 +272,13 @@ class Trainer:
                 eta_seconds=self._eta(),
             )
         )
-        if now - self._measured >= DEVICE_SECONDS:
+        if now - self._measured >= self._interval(DEVICE_SECONDS):
             self._measure_device()
+
+    def _interval(self, bounds: tuple[float, float]) -> float:
+        """Seconds between two reports: growing with the age of the run, from one bound to the other."""
+        shortest, longest = bounds
+        return min(longest, shortest * max(1.0, self.seconds / 3600))
 
     def _measure_device(self) -> None:
         self._measured = time.monotonic()
@@ -283,22 +300,23 @@ class Trainer:
         return position.ends_epoch or (position.step_in_epoch + 1) % EVALUATE_STEPS == 0
 
     def _end_epoch(self, position: Position) -> None:
-        epoch = position.epochs_before + position.epoch + 1
-        if epoch % self.prepared.job.eval.every == 0 or epoch == self.course.epochs:
+        epoch = math.ceil(position.epochs_done - 1e-9)
+        if epoch % self.prepared.job.eval.every == 0 or self.progress.step == self.course.steps:
             self.sample()
         if self.progress.step < self.course.steps and epoch % self.train_section.save_every == 0:  # type: ignore[operator]
             self.keeper.save(self, "schedule")
 
     def _score(self) -> Score | None:
         self.decoder.eval()
-        score = evaluate(
-            self.decoder,
-            [stage.corpus for stage in self.course.stages],
-            self.placement,
-            sequence_length=self.prepared.recipe.sequence_length,
-            rows=max(1, self.progress.micro_rows),
-            interrupted=self.report.orphaned.is_set,
-        )
+        with self.average.applied():
+            score = evaluate(
+                self.decoder,
+                [stage.corpus for stage in self.course.stages],
+                self.placement,
+                sequence_length=self.prepared.recipe.sequence_length,
+                rows=max(1, self.progress.micro_rows),
+                interrupted=self.report.orphaned.is_set,
+            )
         self.decoder.train()
         return score
 
@@ -338,7 +356,8 @@ class Trainer:
         self.pace.restart()
         self.decoder.eval()
         for prompt in self.prepared.job.eval.prompts if prompts is None else prompts:
-            text = answer(self.decoder, self.prepared, prompt, step=self.progress.step)
+            with self.average.applied():
+                text = answer(self.decoder, self.prepared, prompt, step=self.progress.step)
             self.report(Sample(step=self.progress.step, prompt=prompt[:500], text=text, by=by))
         self.decoder.train()
         self.pace.other("sample")
@@ -391,6 +410,7 @@ class Trainer:
             )
             self.progress.guard.ceiling = kept.guard.ceiling
             self.optimizer = self._new_optimizer()
+            self.average = self._new_average()
             resumed = Resumed(from_step=0, checkpoint="", text="No checkpoint yet: starting over.")
         self.progress.rollbacks, self.progress.rate_scale = tries, scale
         self.report(replace(resumed, text=f"Rolled back. {resumed.text}".strip()))
@@ -419,8 +439,20 @@ class Trainer:
                 )
             )
         self.keeper.save(self, "end", must=True)
+        self._remember_speed()
         self.report(publish_run(self, early=early))
         return ExitCode.DONE
+
+    def _remember_speed(self) -> None:
+        """Note how fast this was, for the next estimate on this machine, and say how far off this one was."""
+        seconds, expected = self.seconds, self.prepared.plan.seconds
+        if seconds < TOO_SHORT_TO_REMEMBER or not self.progress.tokens:
+            return
+        dims = self.prepared.architecture.dimensions
+        work = dims.flops_per_token(self.prepared.tokenizer.vocabulary, self.prepared.recipe.sequence_length)
+        remember_flops(self.placement.device, self.placement.threads, dims, self.progress.tokens * work / seconds)
+        if expected and self.progress.step == self.course.steps:
+            self.report(Log(text=f"The run took {seconds / expected:.0%} of the time that the plan said."))
 
     @property
     def seconds(self) -> float:

@@ -23,6 +23,7 @@ class AdviceScreen(ForgeModal[None]):
 
     HEADING = "Advice"
     BINDINGS = bindings("help")
+    CLOSES_WITH_HELP = True
 
     def __init__(self, advice: Sequence[Advice]) -> None:
         super().__init__()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from textual._context import active_app
 from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.screen import Screen
 
@@ -21,8 +22,13 @@ MINIMUM = (60, 16)
 """Columns and rows below which a screen only says that it is too small."""
 
 
-class ForgeScreen(Screen[None]):
-    """A screen of the main row. Subclasses give `body` and, where it helps, the hooks."""
+class ForgeScreen(Screen[None], inherit_bindings=False):
+    """A screen of the main row. Subclasses give `body` and, where it helps, the hooks.
+
+    Of Textual's own keys only that for copying what the mouse has marked is kept: the others are in the registry.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+c,super+c", "screen.copy_text", "Copy", show=False)]
 
     HELP_SCOPES: tuple[str, ...] = ()
     """Scopes of the key registry that the help shows for this screen."""

@@ -22,6 +22,7 @@ class HelpScreen(ForgeModal[None]):
 
     HEADING = "Keys"
     BINDINGS = bindings("help")
+    CLOSES_WITH_HELP = True
 
     def __init__(self, scopes: tuple[str, ...], text: str = "") -> None:
         super().__init__()

@@ -27,6 +27,7 @@ from forge_tui.screens.model_rows import heading, model_line, name_width
 from forge_tui.text import join, plain
 from forge_tui.widgets.fact_list import Fact, FactList
 from forge_tui.widgets.filter_bar import FilterBar
+from forge_tui.widgets.history_chart import HistoryChart
 from forge_tui.widgets.pane_title import PaneTitle
 from forge_tui.widgets.pick_list import PickList, Row
 from forge_tui.widgets.plain import Plain
@@ -71,6 +72,7 @@ class ManagerScreen(ForgeScreen):
             with Vertical(id="manager-right"):
                 yield PaneTitle("", id="manager-name")
                 yield FactList(id="manager-facts")
+                yield HistoryChart(id="manager-chart")
         yield Plain(id="manager-empty", classes="empty")
 
     def on_mount(self) -> None:
@@ -215,7 +217,16 @@ class ManagerScreen(ForgeScreen):
         if use is not None:
             facts.append(("disk", model_words.disk_words(use)))
         self.query_one("#manager-facts", FactList).show(facts, keep=keep)
+        if not keep:
+            self._show_curve(entry)
         self.query_one("#manager-name", PaneTitle).show(entry.name, self._check_words(entry))
+
+    def _show_curve(self, entry: ModelEntry) -> None:
+        """The curve of its newest run, where there is room for one."""
+        chart, project = self.query_one("#manager-chart", HistoryChart), app_of(self).project
+        if chart.display and project is not None:
+            folder = project.runs(entry.name) / entry.run if entry.run else None
+            chart.show_run(folder, f"{entry.name} has no run of its own.")
 
     def _check_words(self, entry: ModelEntry) -> str | Text:
         app = app_of(self)

@@ -116,7 +116,8 @@ class ModelsScreen(PlanningScreen):
         job, amount, app = self.job, self.amount, app_of(self)
         assert job is not None and amount is not None
         sign = "" if amount.exact and amount.certain else app.glyphs.about
-        epochs = f"{job.train.epochs} epoch{'s' if job.train.epochs != 1 else ''}"
+        count = job.train.epochs
+        epochs = "as many epochs as it learns from" if count == "auto" else f"{count} epoch{'s' if count != 1 else ''}"
         name = f"{data_name(job)}, " if self.size.width >= 80 else ""
         words = amount.problem or f"{name}{sign}{figures.count(amount.tokens)} tokens, {epochs}"
         self.query_one("#models-title", PaneTitle).show(state=f"for {words}" if not amount.problem else words)
@@ -336,11 +337,13 @@ class ModelsScreen(PlanningScreen):
             self._refuse()
             return
 
-        def check(text: str) -> int:
+        def check(text: str) -> int | str:
+            if text.strip().lower() == "auto":
+                return "auto"
             try:
                 number = int(text.replace(",", ""))
             except ValueError:
-                raise UsageError("A whole number, please.", fix="Such as 30.") from None
+                raise UsageError('A whole number, please, or "auto".', fix="Such as 30.") from None
             if not 1 <= number <= 1_000_000:
                 raise UsageError("From 1 to 1,000,000.")
             return number

@@ -81,4 +81,4 @@ def _progress(run: Run) -> str:
     state = run.state
     if run.phase == "finished":
         return "100%"
-    return f"{100 * state.step / state.steps:.0f}%" if state.steps else "-"
+    return f"{min(100, 100 * state.step // state.steps)}%" if state.steps else "-"

@@ -23,6 +23,7 @@ from forge_tui.run_view import Changes
 from forge_tui.screens.base import ForgeScreen
 from forge_tui.screens.run_rows import heading, run_line
 from forge_tui.text import join, one_line, plain
+from forge_tui.widgets.fact_list import wrapped
 from forge_tui.widgets.filter_bar import FilterBar
 from forge_tui.widgets.loss_chart import LossChart
 from forge_tui.widgets.pane_title import PaneTitle
@@ -295,18 +296,19 @@ def _facts(detail: _Detail, screen: RunsScreen) -> Text:
     steps = f"step {state.step:,}/{state.steps:,}" if state.steps else "no step yet"
     best = f"best val {figures.loss(state.best_val_bpb)}" if state.best_val_bpb is not None else ""
     lines = [
-        join(f" epoch {state.epoch:.1f}/{state.epochs}", steps, best, gap=gap),
+        join(f"epoch {state.epoch:.1f}/{state.epochs}", steps, best, gap=gap),
         join(
-            f" ran {figures.duration(state.seconds)}", f"{figures.count(state.tokens)} tokens",
+            f"ran {figures.duration(state.seconds)}", f"{figures.count(state.tokens)} tokens",
             figures.counted(len(digest.samples), "sample"), gap=gap,
         ),
-        plain(" data " + one_line(", ".join(state.data), 100), palette.quiet),
+        plain("data " + one_line(", ".join(state.data), 100), palette.quiet),
     ]  # fmt: skip
     if state.text:
         words = f"stopped by {state.text}" if detail.run.phase == "stopped" else state.text
-        lines.append(plain(f" {one_line(words, 300)}", palette.warning))
+        lines.append(plain(one_line(words, 300), palette.warning))
     if digest.samples:
         sample = digest.samples[-1]
-        lines.append(plain(f" {one_line(sample.prompt, 60)}", palette.strong))
-        lines.append(plain(f" {one_line(sample.text, 300)}", palette.text))
-    return Text("\n", end="").join(lines)
+        lines.append(plain(one_line(sample.prompt, 60), palette.strong))
+        lines.append(plain(one_line(sample.text, 300), palette.text))
+    width = max(20, screen.query_one("#runs-facts").size.width)
+    return Text("\n", end="").join(row for line in lines for row in wrapped(line, width, indent=" "))

@@ -29,6 +29,8 @@ from forge_tui.widgets.samples_pane import SamplesPane
 from forge_tui.widgets.start_panel import StartPanel
 
 Pane = Literal["log", "samples", "plan"]
+LIVE_SECONDS = 2.0
+"""How often to look, while nothing is watched, whether some run has been started elsewhere."""
 PANES: tuple[Pane, ...] = ("log", "samples", "plan")
 
 
@@ -65,7 +67,8 @@ class TrainScreen(SteeringScreen):
                     yield PlanPane(id="plan")
 
     def on_mount(self) -> None:
-        """Take up the remembered way to look at charts."""
+        """Take up the remembered way to look at charts; notice runs that are started elsewhere."""
+        self.set_interval(LIVE_SECONDS, self._look_for_live)
         settings = app_of(self).settings
         self._options = ChartOptions(
             unit=settings.chart_unit, log=settings.chart_log, smoothing=min(2, max(0, settings.smoothing)),
@@ -86,9 +89,14 @@ class TrainScreen(SteeringScreen):
             self._fill()
         if view is None:
             self.query_one(StartPanel).show(starting=self.starting)
+            self._look_for_live()
         self._arrange()
         self._refresh_all()
         self.refresh_bindings()
+
+    def _look_for_live(self) -> None:
+        if self.is_active and self.view is None and not self.starting:
+            app_of(self).follow_live()
 
     def _fill(self) -> None:
         log = self.query_one("#log", LogPane)
@@ -97,7 +105,14 @@ class TrainScreen(SteeringScreen):
             digest = self._view.digest
             log.add(lines_of(digest.news))
             self.query_one("#plan", PlanPane).show(digest.plan, alive=self._view.run.alive)
-            self.query_one("#samples", SamplesPane).show(digest.samples, alive=self._view.run.alive)
+            self._show_samples(self._view)
+
+    def _show_samples(self, view: RunView) -> None:
+        plan = view.digest.plan
+        table = plan.job.get("eval") if plan is not None else None
+        every = table.get("every") if isinstance(table, dict) and table.get("prompts") else 0
+        shown = every if isinstance(every, int) else 0
+        self.query_one("#samples", SamplesPane).show(view.digest.samples, alive=view.run.alive, every=shown)
 
     def run_changed(self, changes: Changes) -> None:
         """Bring what has changed up to date."""
@@ -111,7 +126,7 @@ class TrainScreen(SteeringScreen):
             if isinstance(event, Control) and not event.accepted:
                 app_of(self).notify(event.text, title=f"{event.command.replace('_', ' ')} refused", severity="warning")
         if changes.samples or changes.phase:
-            self.query_one("#samples", SamplesPane).show(view.digest.samples, alive=view.run.alive)
+            self._show_samples(view)
         if changes.phase:
             self.query_one("#plan", PlanPane).show(view.digest.plan, alive=view.run.alive)
             self.refresh_bindings()

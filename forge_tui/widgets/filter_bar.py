@@ -25,6 +25,7 @@ class FilterBar(Horizontal):
         """A slash and a field."""
         yield Plain("/")
         yield Input(compact=True, select_on_focus=False)
+        yield Plain("enter keeps it  esc shows all ", classes="quiet")
 
     def open(self) -> None:
         """Show the line and type."""

@@ -33,7 +33,7 @@ class KeyHints(Widget):
         width = self.size.width
         active = self.screen.active_bindings
         right = Text(end="")
-        if "question_mark" in active or "f1" in active:
+        if "question_mark" in active or "f1" in active or self.screen.is_modal:
             right = Text.assemble(("?" if "question_mark" in active else "F1", app.palette.accent),
                                   (" all keys ", app.palette.quiet), end="")  # fmt: skip
         line = Text(" ", end="", no_wrap=True)

@@ -160,7 +160,7 @@ class LogPane(ScrollView, can_focus=True):
 
 
 def _strip(line: LogLine, palette: Palette, ground: Style, width: int, ellipsis: str) -> Strip:
-    moment, today = time.localtime(line.at), time.localtime()
+    moment, today = time.localtime(line.at), time.localtime(time.time())
     same = moment[:3] == today[:3]
     clock = time.strftime("%H:%M:%S" if same else "%m-%d %H:%M", moment)
     mark = {"warning": "! ", "error": "! "}.get(line.level, "  ")

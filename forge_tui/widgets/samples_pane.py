@@ -12,7 +12,8 @@ from textual.containers import VerticalScroll
 from engine.events import Sample
 from forge_tui.access import app_of
 from forge_tui.palette import Palette
-from forge_tui.text import one_line, sanitize
+from forge_tui.text import one_line, plain, sanitize
+from forge_tui.widgets.fact_list import wrapped
 from forge_tui.widgets.plain import Plain
 
 COLUMN = 22
@@ -33,11 +34,11 @@ class SamplesPane(VerticalScroll, can_focus=True):
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
         self._samples: Sequence[Sample] = ()
-        self._alive = True
+        self._alive, self._every = True, 0
 
-    def show(self, samples: Sequence[Sample], *, alive: bool = True) -> None:
-        """Show these samples; only a run that is alive can be asked for one."""
-        self._samples, self._alive = list(samples), alive
+    def show(self, samples: Sequence[Sample], *, alive: bool, every: int) -> None:
+        """Show these samples; only a run that is `alive` can be asked for one, and `every` so many epochs they come."""
+        self._samples, self._alive, self._every = list(samples), alive, every
         self._fill()
 
     def on_resize(self) -> None:
@@ -49,8 +50,8 @@ class SamplesPane(VerticalScroll, can_focus=True):
         width = max(20, self.size.width - 2)
         text = Text(end="")
         if not self._samples:
-            words = " No samples yet. Press t to have the model answer a prompt."
-            text = Text(words if self._alive else " No prompt was answered.", style=app.palette.quiet, end="")
+            rows = wrapped(plain(self._words(), app.palette.quiet), width, indent=" ")
+            text = Text("\n", end="").join(rows)
         prompts = list(dict.fromkeys(sample.prompt for sample in reversed(self._samples)))
         for prompt in prompts[:PROMPTS]:
             mine = [sample for sample in self._samples if sample.prompt == prompt]
@@ -59,6 +60,12 @@ class SamplesPane(VerticalScroll, can_focus=True):
             text.append_text(_columns(chosen, width, app.palette, app.console))
             text.append("\n")
         self.query_one("#samples-text", Plain).show(text)
+
+    def _words(self) -> str:
+        if not self._alive:
+            return "No prompt was answered."
+        first = f"the first come at epoch {self._every}" if self._every else "the job asks for none"
+        return f"No samples yet: {first}. Press t to have a prompt answered now."
 
     def move(self, lines: int) -> None:
         """Scroll."""

@@ -11,6 +11,7 @@ from textual.containers import VerticalScroll
 from engine.errors import UsageError
 from engine.job import Job
 from engine.project import Project
+from forge_tui import figures
 from forge_tui.access import app_of
 from forge_tui.palette import Palette
 from forge_tui.text import one_line, plain
@@ -66,7 +67,8 @@ def _ready(project: Project, job: Job, palette: Palette) -> Text:
     files = ", ".join(entry.path for entry in job.all_files)
     _line(text, "data", files, palette)
     verb = {"build": "build from scratch", "train": "train, or go on where it is", "grow": "grow, then train"}
-    _line(text, "method", f"{verb[job.train.method]}, {job.train.epochs} epochs", palette)
+    epochs = "as many epochs as help" if job.train.epochs == "auto" else figures.counted(job.train.epochs, "epoch")
+    _line(text, "method", f"{verb[job.train.method]}, {epochs}", palette)
     _line(text, "project", str(project.root), palette)
     text.append("\n")
     text.append("enter", style=palette.accent)

@@ -17,6 +17,7 @@ from engine.runs.launch import MODEL_LOCK
 from engine.runs.state import LOCK, runs_of, write_state
 from engine.text.formats import read_documents
 from forge_tui.app import ForgeApp
+from forge_tui.screens.chat import ChatScreen
 from forge_tui.screens.choose import Choose
 from forge_tui.screens.sampling import Sampling
 from forge_tui.widgets.transcript import Transcript
@@ -57,8 +58,11 @@ async def ask(pilot, text: str, settle: Settle) -> None:  # type: ignore[no-unty
 
 
 async def heard(pilot) -> None:  # type: ignore[no-untyped-def]
-    """Long enough for the screen to listen."""
-    await pilot.pause(0.25)
+    """The screen has listened and shows what it heard, whenever its own timer comes."""
+    screen = pilot.app.base_screen
+    assert isinstance(screen, ChatScreen)
+    screen._listen()
+    await pilot.pause()
 
 
 @both_sizes
@@ -114,11 +118,12 @@ async def test_hostile_words_are_harmless(
         assert "[/bold][red]" in text or "y" * 20 in text
 
 
+@both_sizes
 async def test_esc_stops_then_leaves_the_line_then_goes_back(
-    models: Project, make_app: MakeApp, settle: Settle, speakers: list[FakeSpeaker]
+    models: Project, make_app: MakeApp, settle: Settle, speakers: list[FakeSpeaker], size: tuple[int, int]
 ) -> None:
     app = make_app(models, start="runs")
-    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+    async with app.run_test(size=size, notifications=True) as pilot:
         await settle(pilot)
         await pilot.press("5")
         await settle(pilot)
@@ -140,9 +145,12 @@ async def test_esc_stops_then_leaves_the_line_then_goes_back(
         assert app.current_mode == "runs"
 
 
-async def test_f9_and_s_stop(models: Project, make_app: MakeApp, settle: Settle, speakers: list[FakeSpeaker]) -> None:
+@both_sizes
+async def test_f9_and_s_stop(
+    models: Project, make_app: MakeApp, settle: Settle, speakers: list[FakeSpeaker], size: tuple[int, int]
+) -> None:
     app = make_app(models, start="chat")
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with app.run_test(size=size) as pilot:
         await settle(pilot)
         await ask(pilot, "a", settle)
         await pilot.press("f9")
@@ -285,11 +293,12 @@ async def test_sampling_settings_are_checked_and_remembered(
         assert "temperature 0.8" in screen_text(again)
 
 
+@both_sizes
 async def test_the_system_prompt_is_told(
-    models: Project, make_app: MakeApp, settle: Settle, speakers: list[FakeSpeaker]
+    models: Project, make_app: MakeApp, settle: Settle, speakers: list[FakeSpeaker], size: tuple[int, int]
 ) -> None:
     app = make_app(models, start="chat")
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with app.run_test(size=size) as pilot:
         await settle(pilot)
         await pilot.press("f6")
         app.screen.query_one(TextArea).text = "Be brief.\nBe kind."
@@ -338,11 +347,12 @@ async def test_a_conversation_is_saved_as_training_data(
         await pilot.press("escape")
 
 
+@both_sizes
 async def test_new_forgets_and_recall_remembers(
-    models: Project, make_app: MakeApp, settle: Settle, speakers: list[FakeSpeaker]
+    models: Project, make_app: MakeApp, settle: Settle, speakers: list[FakeSpeaker], size: tuple[int, int]
 ) -> None:
     app = make_app(models, start="chat")
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with app.run_test(size=size) as pilot:
         await settle(pilot)
         for question in ("first", "second"):
             await ask(pilot, question, settle)
@@ -362,11 +372,12 @@ async def test_new_forgets_and_recall_remembers(
         assert "third" not in screen_text(app)
 
 
+@both_sizes
 async def test_the_conversation_scrolls_and_follows(
-    models: Project, make_app: MakeApp, settle: Settle, speakers: list[FakeSpeaker]
+    models: Project, make_app: MakeApp, settle: Settle, speakers: list[FakeSpeaker], size: tuple[int, int]
 ) -> None:
     app = make_app(models, start="chat")
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with app.run_test(size=size) as pilot:
         await settle(pilot)
         await ask(pilot, "a", settle)
         speakers[0].answer("\n".join(f"line {number}" for number in range(60)))

@@ -105,7 +105,7 @@ async def test_files_and_what_the_check_says_of_the_marked_one(
     async with app.run_test(size=size) as pilot:
         await settle(pilot)
         text = screen_text(app)
-        for part in ("[1 Data]", "[x] combined_action", "[ ] flawed.txt", "more/", "../", "1 chosen", "? all keys"):
+        for part in ("[1 Data]", "[x] combine", "[ ] flawed.txt", "more/", "../", "1 chosen", "? all keys"):
             assert part in text, part
         mark(app, "flawed.txt")
         await wait_for(pilot, lambda: "nano has" in facts(app), PATIENCE)

@@ -57,3 +57,7 @@ def test_ticks_are_inside_even_and_not_too_many(low: float, span: float, most: i
 )
 def test_tick_labels_have_the_decimals_they_need(value: float, step: float, text: str) -> None:
     assert figures.tick_label(value, step) == text
+
+
+def test_one_thing_is_no_plural() -> None:
+    assert [figures.counted(number, "epoch") for number in (0, 1, 1200)] == ["0 epochs", "1 epoch", "1,200 epochs"]

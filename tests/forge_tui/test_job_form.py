@@ -126,10 +126,10 @@ async def test_auto_is_shown_with_its_reason_and_can_be_pinned(
         await pilot.press("a")
         await settle(pilot)
         assert load_job(project.job_file).train.learning_rate == "auto"
-        mark(form, "train.epochs")
+        mark(form, "train.seed")
         await pilot.press("a")
         await pilot.pause()
-        assert 'train.epochs cannot be "auto"' in screen_words(app)
+        assert 'train.seed cannot be "auto"' in screen_words(app)
         await pilot.press("p")
         await pilot.pause()
         assert "decided now can be written down" in screen_words(app)

@@ -28,7 +28,7 @@ from forge_tui.screens.manager import ManagerScreen
 from forge_tui.screens.trash import TrashList
 from forge_tui.widgets.fact_list import FactList
 from forge_tui.widgets.pick_list import PickList
-from tests.forge_tui.conftest import SIZES, MakeApp, Settle, screen_text
+from tests.forge_tui.conftest import SIZES, MakeApp, Settle, screen_text, wait_for
 from tests.forge_tui.fake_speaker import FakeSpeaker
 from tests.model_projects import copy_project
 
@@ -129,9 +129,12 @@ async def test_rename_checks_the_name_at_the_field(
         assert not isinstance(app.screen, Confirm) and model_names(models)[0] == "better"
 
 
-async def test_copy_proposes_a_free_name(models: Project, make_app: MakeApp, settle: Settle) -> None:
+@both_sizes
+async def test_copy_proposes_a_free_name(
+    models: Project, make_app: MakeApp, settle: Settle, size: tuple[int, int]
+) -> None:
     app = make_app(models, start="manager")
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with app.run_test(size=size) as pilot:
         await settle(pilot)
         await pilot.press("y")
         assert app.screen.query_one(Input).value == "tiny-2"
@@ -140,9 +143,10 @@ async def test_copy_proposes_a_free_name(models: Project, make_app: MakeApp, set
         assert "tiny-2" in model_names(models) and marked(app) == "tiny-2"
 
 
-async def test_notes_and_tags(models: Project, make_app: MakeApp, settle: Settle) -> None:
+@both_sizes
+async def test_notes_and_tags(models: Project, make_app: MakeApp, settle: Settle, size: tuple[int, int]) -> None:
     app = make_app(models, start="manager")
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with app.run_test(size=size) as pilot:
         await settle(pilot)
         await pilot.press("n", "h", "i", "enter", "y", "o", "u", "ctrl+s")
         await settle(pilot)
@@ -198,14 +202,15 @@ async def test_a_model_in_training_is_left_alone(models: Project, make_app: Make
             assert len(model_names(models)) == 3
 
 
+@both_sizes
 async def test_the_trash_brings_back_under_another_name_and_removes(
-    models: Project, make_app: MakeApp, settle: Settle
+    models: Project, make_app: MakeApp, settle: Settle, size: tuple[int, int]
 ) -> None:
     trash.delete(models, "grandkid")
     clone(models, "tiny", "grandkid")
     trash.delete(models, "kid")
     app = make_app(models, start="manager")
-    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+    async with app.run_test(size=size, notifications=True) as pilot:
         await settle(pilot)
         await pilot.press("x")
         await settle(pilot)
@@ -347,7 +352,7 @@ async def test_compare_shows_facts_curves_and_answers(
         assert [speaker.folder.name for speaker in speakers] == ["tiny", "kid"]
         speakers[0].answer("It repeats.")
         speakers[1].answer(f"No idea. {HOSTILE}")
-        await pilot.pause(0.4)
+        await wait_for(pilot, lambda: "It repeats." in screen_text(app) and "No idea." in screen_text(app))
         text = screen_text(app)
         assert "What is a loop?" in text and "It repeats." in text and "No idea." in text and "\x1b" not in text
         await pilot.press("a", "W", "h", "y", "question_mark", "enter")
@@ -359,9 +364,12 @@ async def test_compare_shows_facts_curves_and_answers(
     assert all(speaker.closed for speaker in speakers)
 
 
-async def test_the_list_is_narrowed_and_ordered(models: Project, make_app: MakeApp, settle: Settle) -> None:
+@both_sizes
+async def test_the_list_is_narrowed_and_ordered(
+    models: Project, make_app: MakeApp, settle: Settle, size: tuple[int, int]
+) -> None:
     app = make_app(models, start="manager")
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with app.run_test(size=size) as pilot:
         await settle(pilot)
         await pilot.press("slash", "k", "e", "e", "p", "enter")
         await settle(pilot)
@@ -376,12 +384,13 @@ async def test_the_list_is_narrowed_and_ordered(models: Project, make_app: MakeA
         assert "newest first" not in screen_text(app)
 
 
+@both_sizes
 async def test_talk_goes_to_the_chat(
-    models: Project, make_app: MakeApp, settle: Settle, monkeypatch: pytest.MonkeyPatch
+    models: Project, make_app: MakeApp, settle: Settle, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]
 ) -> None:
     FakeSpeaker.replace(monkeypatch, "forge_tui.partner.Speaker")
     app = make_app(models, start="manager")
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with app.run_test(size=size) as pilot:
         await settle(pilot)
         await pilot.press("j", "enter")
         await settle(pilot)

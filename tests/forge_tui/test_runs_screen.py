@@ -10,7 +10,7 @@ from engine.project import Project
 from forge_tui.screens.confirm import Confirm
 from forge_tui.screens.runs import RunsScreen
 from forge_tui.widgets.pick_list import PickList
-from tests.forge_tui.conftest import SIZES, MakeApp, Settle, screen_text, screen_words
+from tests.forge_tui.conftest import SIZES, MakeApp, Settle, dialog_words, screen_text
 from tests.forge_tui.fake_run import FakeRun
 
 both_sizes = pytest.mark.parametrize("size", SIZES)
@@ -65,9 +65,12 @@ async def test_moving_shows_each_runs_detail(
         assert "The loss exploded." in screen_text(app) and "No step was finished." in screen_text(app)
 
 
-async def test_attach_opens_train(runs: list[FakeRun], project: Project, make_app: MakeApp, settle: Settle) -> None:
+@both_sizes
+async def test_attach_opens_train(
+    runs: list[FakeRun], project: Project, make_app: MakeApp, settle: Settle, size: tuple[int, int]
+) -> None:
     app = make_app(project, start="runs")
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with app.run_test(size=size) as pilot:
         await settle(pilot)
         await pilot.press("j", "j", "j", "enter")
         await settle(pilot)
@@ -75,13 +78,19 @@ async def test_attach_opens_train(runs: list[FakeRun], project: Project, make_ap
         assert "finished" in screen_text(app)
 
 
+@both_sizes
 async def test_stop_and_continue(
-    runs: list[FakeRun], project: Project, make_app: MakeApp, settle: Settle, monkeypatch: pytest.MonkeyPatch
+    runs: list[FakeRun],
+    project: Project,
+    make_app: MakeApp,
+    settle: Settle,
+    monkeypatch: pytest.MonkeyPatch,
+    size: tuple[int, int],
 ) -> None:
     hosted: list[object] = []
     monkeypatch.setattr("engine.runs.host.start_detached", lambda run: hosted.append(run))
     app = make_app(project, start="runs")
-    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+    async with app.run_test(size=size, notifications=True) as pilot:
         await settle(pilot)
         await pilot.press("c")
         assert hosted == [], "a live run cannot be continued"
@@ -96,18 +105,19 @@ async def test_stop_and_continue(
         assert hosted == [runs[1].folder] and app.current_mode == "train"
 
 
+@both_sizes
 async def test_delete_asks_and_can_be_undone(
-    runs: list[FakeRun], project: Project, make_app: MakeApp, settle: Settle
+    runs: list[FakeRun], project: Project, make_app: MakeApp, settle: Settle, size: tuple[int, int]
 ) -> None:
     app = make_app(project, start="runs")
-    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+    async with app.run_test(size=size, notifications=True) as pilot:
         await settle(pilot)
         await pilot.press("D")
         await settle(pilot)
         assert not isinstance(app.screen, Confirm) and "Stop it first" in screen_text(app)
         await pilot.press("j", "D")
         await settle(pilot)
-        assert isinstance(app.screen, Confirm) and "The model itself stays" in screen_words(app)
+        assert isinstance(app.screen, Confirm) and "The model itself stays" in dialog_words(app)
         await pilot.press("enter")
         await settle(pilot)
         assert runs[1].folder.exists(), "Cancel is marked"
@@ -120,11 +130,12 @@ async def test_delete_asks_and_can_be_undone(
         assert runs[1].folder.exists() and "gone" in screen_text(app)
 
 
+@both_sizes
 async def test_overlay_needs_a_watched_run(
-    runs: list[FakeRun], project: Project, make_app: MakeApp, settle: Settle
+    runs: list[FakeRun], project: Project, make_app: MakeApp, settle: Settle, size: tuple[int, int]
 ) -> None:
     app = make_app(project, start="runs")
-    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+    async with app.run_test(size=size, notifications=True) as pilot:
         await settle(pilot)
         app.unfollow()
         await pilot.press("j", "o")
@@ -140,9 +151,12 @@ async def test_overlay_needs_a_watched_run(
         assert app.overlays == []
 
 
-async def test_filter(runs: list[FakeRun], project: Project, make_app: MakeApp, settle: Settle) -> None:
+@both_sizes
+async def test_filter(
+    runs: list[FakeRun], project: Project, make_app: MakeApp, settle: Settle, size: tuple[int, int]
+) -> None:
     app = make_app(project, start="runs")
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with app.run_test(size=size) as pilot:
         await settle(pilot)
         await pilot.press("slash", *"interr")
         await settle(pilot)

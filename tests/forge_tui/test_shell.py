@@ -17,8 +17,10 @@ from forge_tui.settings import Settings, keys_file, load_settings
 from forge_tui.terminal import Capabilities
 from forge_tui.themes import ABOUT, THEMES
 from forge_tui.widgets.block_scroll_bar import BlockScrollBar
-from tests.forge_tui.conftest import MakeApp, Settle, screen_text, screen_words
+from tests.forge_tui.conftest import SIZES, MakeApp, Settle, screen_text, screen_words, wait_for
 from tests.forge_tui.fake_run import FakeRun
+
+both_sizes = pytest.mark.parametrize("size", SIZES)
 
 
 def test_importing_the_app_loads_nothing_heavy() -> None:
@@ -30,11 +32,12 @@ def test_importing_the_app_loads_nothing_heavy() -> None:
     assert done.stdout.strip() == "[]"
 
 
+@both_sizes
 async def test_numbers_switch_screens_and_escape_goes_back_but_never_out(
-    project: Project, make_app: MakeApp, settle: Settle
+    project: Project, make_app: MakeApp, settle: Settle, size: tuple[int, int]
 ) -> None:
     app = make_app(project, start="train")
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with app.run_test(size=size) as pilot:
         await settle(pilot)
         for entry in SCREENS:
             await pilot.press("escape", entry.number)
@@ -44,17 +47,18 @@ async def test_numbers_switch_screens_and_escape_goes_back_but_never_out(
         await pilot.press("6", "3", "escape")
         await settle(pilot)
         assert app.current_mode == "runs"
-        for _ in range(30):
+        for _ in range(8):
             await pilot.press("escape")
         assert app.is_running and app._exit is False
 
 
 @pytest.mark.parametrize("key", ["q", "ctrl+q"])
+@both_sizes
 async def test_leaving_says_that_the_run_goes_on(
-    live: FakeRun, project: Project, make_app: MakeApp, settle: Settle, key: str
+    live: FakeRun, project: Project, make_app: MakeApp, settle: Settle, key: str, size: tuple[int, int]
 ) -> None:
     app = make_app(project)
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with app.run_test(size=size) as pilot:
         await settle(pilot)
         await pilot.press(key)
         await pilot.pause()
@@ -149,24 +153,27 @@ async def test_every_screen_fits_and_can_be_resized(
         assert len(screen_text(app).split("\n")) == 24
 
 
+@both_sizes
 async def test_palette_lists_what_applies_and_runs_it(
-    live: FakeRun, project: Project, make_app: MakeApp, settle: Settle
+    live: FakeRun, project: Project, make_app: MakeApp, settle: Settle, size: tuple[int, int]
 ) -> None:
     app = make_app(project)
-    async with app.run_test(size=(100, 40)) as pilot:
+    async with app.run_test(size=size) as pilot:
         await settle(pilot)
         await pilot.press("ctrl+p", *"save a checkpoint")
-        await pilot.pause(0.4)
-        assert "train: save" in screen_text(app)
+        await wait_for(pilot, lambda: "train: save" in screen_text(app))
         await pilot.press("enter")
-        await pilot.pause(0.2)
+        await wait_for(pilot, lambda: app.screen is app.base_screen)
         await settle(pilot)
         assert live.commands == ["save"]
 
 
-async def test_theme_is_chosen_and_remembered(project: Project, make_app: MakeApp, settle: Settle) -> None:
+@both_sizes
+async def test_theme_is_chosen_and_remembered(
+    project: Project, make_app: MakeApp, settle: Settle, size: tuple[int, int]
+) -> None:
     app = make_app(project)
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with app.run_test(size=size) as pilot:
         await settle(pilot)
         assert app.theme == "forge"
         await pilot.press("ctrl+t")
@@ -230,10 +237,13 @@ async def test_keys_can_be_rebound_and_mistakes_are_told(
         assert live.commands == ["pause"]
 
 
-async def test_question_marks_cancel_and_takes_arrows(project: Project, make_app: MakeApp, settle: Settle) -> None:
+@both_sizes
+async def test_question_marks_cancel_and_takes_arrows(
+    project: Project, make_app: MakeApp, settle: Settle, size: tuple[int, int]
+) -> None:
     app = make_app(project)
     answers: list[bool | None] = []
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with app.run_test(size=size) as pilot:
         await settle(pilot)
         for keys in (["enter"], ["left", "enter"], ["y"], ["n"], ["escape"], ["tab", "space"]):
             app.push_screen(Confirm("Delete it?", detail="It is lost."), answers.append)

@@ -77,6 +77,8 @@ class Batch:
         """`raw` in lower case (ASCII letters) with single spaces: what two texts that say the same share."""
         data = np.frombuffer(self.raw.tobytes().translate(_PLAIN), np.uint8)
         blank = data <= 32  # spaces, and the NUL after each turn
+        if not blank[0] and not (blank[1:] & blank[:-1]).any():
+            return data
         after = np.concatenate([np.ones(1, np.bool_), blank[:-1]])
         before_end = np.concatenate([data[1:] == 0, np.zeros(1, np.bool_)])
         return np.asarray(data[(data != 32) | ~(after | before_end)])

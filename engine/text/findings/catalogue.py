@@ -38,6 +38,9 @@ RULES: dict[str, Rule] = {
     "json_shape": Rule("error", "records of an unknown shape", "Map their columns, or leave them out.", loses=True),
     "bad_row": Rule("error", "table rows that do not fit the header", "Quote fields that hold delimiters.", loses=True),
     "row_too_long": Rule("error", "records longer than can be read", "Split them.", loses=True),
+    "unused_fields": Rule(
+        "hint", "sets of fields that are not read", "Map them with --columns if they hold text.", loses=True
+    ),
     "empty_record": Rule("warning", "records without text", "Leave them out.", loses=True),
     "unknown_role": Rule("warning", "messages of an unknown role", "Use user, assistant, system or tool.", loses=True),
     # Conversations
@@ -82,6 +85,9 @@ RULES: dict[str, Rule] = {
     "sketch_full": Rule("hint", "documents too far back to compare with", "Check the files one by one as well."),
     "duplicate_file": Rule("warning", "the file is named twice", "Name it once; weights make it count more."),
     "low_diversity": Rule("warning", "little variety", "Add other topics and other ways to ask."),
+    "narrow_topic": Rule(
+        "hint", "most documents are about one thing", "Right for a specialised model; a general one needs other topics."
+    ),
     # Quality
     "garbled": Rule("warning", "documents that look garbled", "Leave them out, or restore them."),
     "repetitive": Rule("warning", "documents that repeat themselves", "Leave the repetition out."),

@@ -21,6 +21,9 @@ INVISIBLE = "\u00ad\u180e\u200b\u2060-\u2064\ufeff\ufff9-\ufffb\U000e0000-\U000e
 
 SPECIAL_TOKENS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "</s>", "<|eot_id|>", "[INST]")
 
+_SPECIAL_SIGNS = (b"<|", b"</s>", b"[INST]")
+"""What a text must hold to hold one of them."""
+
 _ODD_ASCII = bytes([*range(0x09), 0x0B, *range(0x0E, 0x20), 0x7F])
 _KINDS = (
     ("nul", re.compile("\0")),
@@ -88,6 +91,8 @@ class SpecialTokens(Check):
 
     def block(self, block: Block, ledger: Ledger) -> None:
         """Look for each token in the whole block first."""
+        if not any(sign in block.data for sign in _SPECIAL_SIGNS):
+            return
         tokens = [token for token in SPECIAL_TOKENS if token.encode() in block.data]
         if self.format == "chatml":
             tokens = [token for token in tokens if not token.startswith("<|")]

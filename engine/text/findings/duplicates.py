@@ -20,6 +20,7 @@ REMEMBERED = 1 << 21
 _GIST_BITS = 24
 _GIST_MASK = np.uint64((1 << _GIST_BITS) - 1)
 _NUMBER = re.compile(rb"[0-9]+(?:[.,][0-9]+)*")
+_SIGNS_OF_CODE = b"`[({="
 _YES, _NO = (b"yes", b"correct", b"true"), (b"no,", b"no.", b"no ", b"not ", b"false", b"wrong")
 
 
@@ -27,7 +28,7 @@ def gist(answer: bytes) -> int:
     """What can contradict in an answer, in 24 bits: yes or no in the two upper ones, and a hash of its numbers."""
     opinion = 1 if answer.startswith(_YES) else 2 if answer.startswith(_NO) else 0
     # In a long answer or in code a number is rarely what the question was about.
-    plain = len(answer) <= 160 and not any(sign in answer for sign in (b"`", b"[", b"(", b"{", b"="))
+    plain = len(answer) <= 160 and len(answer.translate(None, _SIGNS_OF_CODE)) == len(answer)
     numbers = sorted(set(_NUMBER.findall(answer))) if plain else []
     return (opinion << 22) | ((zlib.crc32(b" ".join(numbers)) & 0x3FFFFF or 1) if numbers else 0)
 

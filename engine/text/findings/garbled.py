@@ -7,6 +7,7 @@ import zlib
 import numpy as np
 import numpy.typing as npt
 
+from engine.text.conversation import Document
 from engine.text.findings.batch import BINS, EMPTY, Batch
 from engine.text.findings.check import Check
 from engine.text.findings.finding import Ledger
@@ -17,44 +18,43 @@ SHORTEST = 40
 REPETITION_FROM = 200
 """Bytes from which repetition is judged."""
 
-_SPACE, _SIGN, _CONSONANT, _VOWEL, _HIGH = range(1, 6)
-_CLASSES = np.zeros(256, np.uint8)
-for _byte in range(256):
-    if _byte in b" \t\n\r\f":
-        _CLASSES[_byte] = _SPACE
-    elif _byte >= 0x80:
-        _CLASSES[_byte] = _HIGH
-    elif chr(_byte).isalpha():
-        _CLASSES[_byte] = _VOWEL if chr(_byte).lower() in "aeiouy" else _CONSONANT
-    elif 0x20 < _byte < 0x7F and not chr(_byte).isdigit():
-        _CLASSES[_byte] = _SIGN
+_SIGN, _VOWEL, _OTHER = b"s", b"v", b"o"
+
+
+def _class(byte: int) -> bytes:
+    character = chr(byte)
+    if character in "aeiouyAEIOUY":
+        return _VOWEL
+    return _SIGN if 0x20 < byte < 0x7F and not character.isalnum() else _OTHER
+
+
+_CLASSES = b"".join(map(_class, range(256)))
+_LETTERS = bytes(byte for byte in range(128) if chr(byte).isalpha())
+_HIGH = bytes(range(0x80, 0x100))
+_BLANK = b" \t\n\r\f"
 
 
 class Garbled(Check):
     """Judges each document by the kinds of its bytes, and the suspicious ones more closely."""
 
     def batch(self, batch: Batch, ledger: Ledger) -> None:
-        """Count classes of bytes for all documents at once."""
-        start = batch.raw_start[batch.first_turn[:-1]]
-        sizes = np.diff(batch.raw_start[batch.first_turn])
-        if not (sizes >= SHORTEST).any():
-            return
-        classes = _CLASSES[batch.raw]
-        spaces, signs, consonants, vowels, high = (
-            np.add.reduceat((classes == kind).view(np.uint8), start, dtype=np.int64)
-            for kind in (_SPACE, _SIGN, _CONSONANT, _VOWEL, _HIGH)
-        )
-        letters = consonants + vowels
+        """Count signs and vowels for all documents at once."""
+        bounds = batch.raw_start[batch.first_turn]
+        sizes = np.diff(bounds)
         long = sizes >= SHORTEST
-        latin = high < 0.2 * sizes
+        if not long.any():
+            return
+        classes = np.frombuffer(batch.raw.tobytes().translate(_CLASSES), np.uint8)
+        signs, vowels = (
+            np.diff(np.searchsorted(np.flatnonzero(classes == ord(kind)), bounds)) for kind in (_SIGN, _VOWEL)
+        )
         noisy = long & (signs > 0.35 * sizes)
-        mash = long & latin & (letters > 0.6 * sizes) & (vowels < 0.2 * letters)
-        endless = (sizes >= 200) & latin & (spaces < 0.02 * sizes)
-        for index in np.flatnonzero(noisy | mash | endless).tolist():
-            reason = "mostly signs" if noisy[index] else "letters without vowels" if mash[index] else "hardly a space"
+        strange = long & ((vowels < 0.2 * sizes) | (batch.document_words < 0.03 * sizes))
+        for index in np.flatnonzero(noisy | strange).tolist():
             document = batch.documents[index]
+            reason = "mostly signs" if noisy[index] else _reason(document, int(vowels[index]))
             text = max((turn.text for turn in document.turns), key=len)
-            if not _is_code(text):
+            if reason and not _is_code(text):
                 ledger.add("garbled", document.first_line, f"{reason}: {text[:120]}")
         self._repetition(batch, sizes, ledger)
 
@@ -72,6 +72,19 @@ class Garbled(Check):
             sample = text[:20000].encode("utf-8", "replace")
             if len(sample) >= REPETITION_FROM and len(zlib.compress(sample, 1)) < 0.12 * len(sample) + 12:
                 ledger.add("repetitive", document.first_line, text[:120])
+
+
+def _reason(document: Document, vowels: int) -> str:
+    """Why a document with few vowels or few words looks garbled; empty when it does not."""
+    data = " ".join([turn.text for turn in document.turns]).encode("utf-8", "replace")
+    high = len(data) - len(data.translate(None, _HIGH))
+    if high >= 0.2 * len(data):
+        return ""  # not a Latin script
+    letters = len(data) - len(data.translate(None, _LETTERS))
+    if letters > 0.6 * len(data) and vowels < 0.2 * letters:
+        return "letters without vowels"
+    blanks = len(data) - len(data.translate(None, _BLANK))
+    return "hardly a space" if len(data) >= REPETITION_FROM and blanks < 0.02 * len(data) else ""
 
 
 def _is_code(text: str) -> bool:

@@ -9,11 +9,16 @@ from engine.text.findings.batch import Batch
 from engine.text.findings.check import Check
 from engine.text.findings.finding import Ledger
 
-STRIDE = 16
-"""One document of so many is looked at, fewer in a large corpus."""
+STRIDE = 8
+"""One document of so many is looked at."""
 
-SAMPLE = 800
-"""Characters of a document that are looked at."""
+CLOSELY = 2_000
+"""Documents from which on only every SPARSE-th is."""
+
+SPARSE = 128
+
+SAMPLE = 400
+"""Characters of a turn that are looked at."""
 
 LEAST_SHARE = 0.05
 """A language with less than this share is a few quotations."""
@@ -74,12 +79,13 @@ class Languages(Check):
 
     def batch(self, batch: Batch, ledger: Ledger) -> None:
         """A sample of the documents."""
-        stride = STRIDE if self._count < 16_000 else 8 * STRIDE
+        stride = STRIDE if self._count < CLOSELY else SPARSE
         for document in batch.documents[::stride]:
-            text = " ".join(turn.text[:SAMPLE] for turn in document.turns if turn.role in ("user", "assistant", "text"))
+            said = [turn.text[:SAMPLE] for turn in document.turns[:4] if turn.role in ("user", "assistant", "text")]
+            text = " ".join(said)
             name = language_of(text)
             if name:
-                self._found[name] += 1
+                self._found[name] += stride
                 self._first.setdefault(name, (document.first_line, f"{name}: {text[:120]}"))
         self._count += len(batch.documents)
 
@@ -87,6 +93,6 @@ class Languages(Check):
         """The languages with a share that matters."""
         total = sum(self._found.values())
         shares = [(name, count / total) for name, count in self._found.most_common() if count >= LEAST_SHARE * total]
-        if total >= 20 and len(shares) > 1:
+        if total >= 20 * STRIDE and len(shares) > 1:
             detail = ", ".join(f"{name} {100 * share:.0f} %" for name, share in shares)
             ledger.add("language_mix", 0, self._first[shares[1][0]][1], detail=detail, everywhere=True)

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import bisect
 import re
-from collections.abc import Iterator
 
 import msgspec
+import numpy as np
 
 from engine.text.findings.check import Check
 from engine.text.findings.finding import Ledger
@@ -23,22 +23,25 @@ FEWEST = 2
 
 _SPEAKERS = ("qa", "chat", "router")
 _PROSE = ("text", "text-headings", "text-whole", "markdown")
-_SIGNS: dict[str, tuple[tuple[bytes, ...], re.Pattern[bytes]]] = {
-    "instruction": ((b"### I", b"### i"), re.compile(rb"^###[ \t]*[Ii]nstruction\b", re.MULTILINE)),
-    "chatml": ((b"<|im_start|>",), re.compile(rb"^[ \t]*<\|im_start\|>[a-z]", re.MULTILINE)),
-    "jsonl": ((b'{"', b'{ "'), re.compile(rb'^[ \t]*\{ ?"[^\n]*\}[ \t]*$', re.MULTILINE)),
-    "qa": ((b"Q:", b"Question:"), re.compile(rb"^(?:Q|Question):[^\n]*\S[^\n]*\n(?:A|Answer):", re.MULTILINE)),
-    "chat": (
-        (b"User:", b"Human:"),
-        re.compile(rb"^(?:User|Human):[^\n]*\S[^\n]*\n(?:Assistant|AI|Bot):", re.MULTILINE),
-    ),
+_OPENINGS: dict[str, re.Pattern[bytes]] = {
+    "instruction": re.compile(rb"###[ \t]*[Ii]nstruction\b"),
+    "chatml": re.compile(rb"<\|im_start\|>[a-z]"),
+    "jsonl": re.compile(rb"\{[ ]?\"[^\n]*\}[ \t]*$", re.MULTILINE),
+    "qa": re.compile(rb"(?:Q|Question):[ \t]*[^\s][^\n]*\n(?:A|Answer):"),
+    "chat": re.compile(rb"(?:User|Human):[ \t]*[^\s][^\n]*\n(?:Assistant|AI|Bot):"),
 }
-"""For each format: what a block must hold to be looked at, and how one of its documents begins."""
+"""How the first line of a document of each format begins."""
+_FIRST = {"#": "instruction", "<": "chatml", "{": "jsonl", "Q": "qa", "U": "chat", "H": "chat"}
+"""The format that a line's first character may open."""
 _FOREIGN = {
     **dict.fromkeys(_SPEAKERS, ("instruction", "chatml", "jsonl")),
     **dict.fromkeys(_PROSE, ("instruction", "chatml", "jsonl", "qa", "chat")),
     "instruction": ("chatml", "jsonl"),
     "chatml": (),
+}
+_WANTED = {
+    foreign: np.array([chr(byte) in _FIRST and _FIRST[chr(byte)] in foreign for byte in range(256)])
+    for foreign in {*_FOREIGN.values(), ()}
 }
 _FENCE = re.compile(rb"^[ \t]{0,3}(?:```|~~~)", re.MULTILINE)
 
@@ -52,37 +55,42 @@ class Mixing(Check):
         self._quoted: list[tuple[int, str]] = []
 
     def block(self, block: Block, ledger: Ledger) -> None:
-        """Look for the signs in the whole block first."""
-        kinds = [kind for kind in _FOREIGN.get(self.format, ()) if any(sign in block.data for sign in _SIGNS[kind][0])]
-        if not kinds:
-            return
-        fences = [match.start() for match in _FENCE.finditer(block.data)]
-        places = sorted((offset, kind) for kind in kinds for offset in _places(block.data, kind))
-        number, position = block.first_line, 0
-        for offset, kind in places:
-            if bisect.bisect(fences, offset) & 1:
+        """Only lines whose first character may open a document of another format cost time."""
+        foreign = _FOREIGN.get(self.format, ())
+        wanted = _WANTED[foreign]
+        raw = np.frombuffer(block.data, np.uint8)
+        newlines = np.flatnonzero(raw[:-1] == 10)
+        starts = np.concatenate([np.zeros(1, np.int64), newlines + 1])
+        candidates = np.flatnonzero(wanted[raw[starts]]) if len(raw) else starts[:0]
+        places = [
+            (index, kind)
+            for index, offset in zip(candidates.tolist(), starts[candidates].tolist(), strict=True)
+            if _opens(block.data, offset, kind := _FIRST[chr(raw[offset])])
+        ]
+        fences = [match.start() for match in _FENCE.finditer(block.data)] if places else []
+        for index, kind in places:
+            if bisect.bisect(fences, int(starts[index])) & 1:
                 continue  # inside a code fence it is quoted
-            number += block.data.count(b"\n", position, offset)
-            position = offset
-            place = (number, f"{LABELS[kind]}: {block.lines[number - block.first_line]}")
-            if kind not in ("instruction", "chatml") and len(self._quoted) < FEWEST:
-                self._quoted.append(place)
-                if len(self._quoted) == FEWEST:
-                    for line, text in self._quoted:
-                        ledger.add("mixed_formats", line, text)
-            else:
-                ledger.add("mixed_formats", *place)
+            self._note(kind, block.first_line + index, block.lines[index], ledger)
+
+    def _note(self, kind: str, line: int, text: str, ledger: Ledger) -> None:
+        place = (line, f"{LABELS[kind]}: {text}")
+        if kind in ("instruction", "chatml") or len(self._quoted) >= FEWEST:
+            ledger.add("mixed_formats", *place)
+            return
+        self._quoted.append(place)
+        if len(self._quoted) == FEWEST:
+            for one in self._quoted:
+                ledger.add("mixed_formats", *one)
 
     def end_file(self, source: TextSource, ledger: Ledger) -> None:
         """The next file begins anew."""
         self._quoted = []
 
 
-def _places(data: bytes, kind: str) -> Iterator[int]:
-    """Offsets at which documents of a format begin."""
-    for match in _SIGNS[kind][1].finditer(data):
-        if kind != "jsonl" or _is_record(match[0]):
-            yield match.start()
+def _opens(data: bytes, offset: int, kind: str) -> bool:
+    match = _OPENINGS[kind].match(data, offset)
+    return match is not None and (kind != "jsonl" or _is_record(match[0]))
 
 
 def _is_record(line: bytes) -> bool:

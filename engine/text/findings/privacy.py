@@ -37,8 +37,8 @@ SECRETS: tuple[tuple[bytes, re.Pattern[bytes]], ...] = (
     (b"AIza", re.compile(rb"AIza[A-Za-z0-9_\-]{35}\b")),
     (b"eyJ", re.compile(rb"eyJ[A-Za-z0-9_\-]{10,}\.eyJ[A-Za-z0-9_\-]{10,}\.[A-Za-z0-9_\-]{10,}")),
     *(
-        (word, re.compile(word + rb"(?:word|wd)[ \t]*[=:][ \t]*[\"']?(?=[^\s\"']{0,64}[0-9])[^\s\"'<>{}$(),;]{8,64}"))
-        for word in (b"pass", b"Pass", b"PASS")
+        (word, re.compile(word + rest + rb"[ \t]*[=:][ \t]*[\"']?(?=[^\s\"']{0,64}[0-9])[^\s\"'<>{}$(),;]{8,64}"))
+        for word, rest in ((b"passw", rb"(?:or)?d"), (b"Passw", rb"(?:or)?d"), (b"PASSW", rb"(?:OR)?D"))
     ),
 )
 """What a secret starts with, and the pattern that then decides."""
@@ -49,10 +49,9 @@ _EXAMPLE_DOMAINS = re.compile(
 _CARD_STARTS = re.compile(r"4|5[1-5]|2[2-7]|3[47]|30|36|38|6011|65|62|35")
 IBAN_LENGTHS = range(15, 35)
 
-_DIGIT, _CAPITAL = 1, 2
-_CLASSES = np.zeros(256, np.uint8)
-_CLASSES[ord("0") : ord("9") + 1] = _DIGIT
-_CLASSES[ord("A") : ord("Z") + 1] = _CAPITAL
+_WITH_BLANKS = (b"-----BEGIN", b"passw", b"Passw", b"PASSW")
+_SHORTEST_KEY = 15
+"""Bytes without a blank that any other secret has at least."""
 _WINDOW = 20
 """Bytes in which the first eight digits of a telephone or card number lie."""
 
@@ -85,7 +84,10 @@ def _emails(data: bytes) -> Iterator[Hit]:
 
 
 def _secrets(data: bytes) -> Iterator[Hit]:
+    words = _long_words(data)
     for start, pattern in SECRETS:
+        if start not in (words if start not in _WITH_BLANKS else data):
+            continue
         place = data.find(start)
         while place >= 0:
             match = pattern.match(data, place)
@@ -94,46 +96,57 @@ def _secrets(data: bytes) -> Iterator[Hit]:
             place = data.find(start, place + len(start))
 
 
+def _long_words(data: bytes) -> bytes:
+    """What a secret without blanks can be in."""
+    blanks = np.flatnonzero(np.frombuffer(data, np.uint8) <= 32)
+    if not len(blanks):
+        return data
+    long = np.flatnonzero(np.diff(blanks) > _SHORTEST_KEY)
+    spans = zip(blanks[long].tolist(), blanks[long + 1].tolist(), strict=True)
+    return b" ".join([data[: blanks[0]], *(data[start + 1 : end] for start, end in spans), data[blanks[-1] + 1 :]])
+
+
 def _numbers(data: bytes) -> Iterator[Hit]:
     raw = np.frombuffer(data, np.uint8)
-    if len(raw) < 7:
-        return
-    classes = _CLASSES[raw]
-    digits = classes == _DIGIT
-
-    for start, end in _digit_spans(digits):
+    places = np.flatnonzero((raw - np.uint8(ord("0"))) < 10)
+    for start, end in _digit_spans(places):
         for match in _NUMBER.finditer(data, start, end):
             code = _number_kind(data, match)
             if code:
                 yield match.start(), code, mask(match[0].decode("ascii"))
-    capitals = classes == _CAPITAL
-    for start in np.flatnonzero(capitals[:-3] & capitals[1:-2] & digits[2:-1] & digits[3:]).tolist():
+    pairs = places[:-1][np.diff(places) == 1]
+    pairs = pairs[pairs >= 2]
+    for start in (pairs[_is_capital(raw[pairs - 1]) & _is_capital(raw[pairs - 2])] - 2).tolist():
         found = _IBAN.match(data, start)
         if found and not data[max(start - 1, 0) : start].isalnum() and is_iban(found[0].decode("ascii")):
             yield start, "iban", mask(found[0].decode("ascii"))
-    yield from _addresses(data, raw, digits)
+    yield from _addresses(data, raw, places)
 
 
-def _digit_spans(digits: npt.NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
-    """Stretches of bytes that hold at least eight digits in any _WINDOW of them."""
-    total = np.concatenate([np.zeros(1, np.int32), np.cumsum(digits, dtype=np.int32)])
-    width = min(_WINDOW, len(digits))
-    dense = np.flatnonzero(total[width:] - total[:-width] >= min(8, width))
-    if not len(dense):
+def _is_capital(raw: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+    return (raw - np.uint8(ord("A"))) < 26
+
+
+def _digit_spans(places: npt.NDArray[np.int64]) -> Iterator[tuple[int, int]]:
+    """Stretches of bytes in which eight of the digits at `places` lie close together: only there a number can be."""
+    close = places[:-7][places[7:] - places[:-7] < _WINDOW]
+    if not len(close):
         return
-    breaks = np.flatnonzero(np.diff(dense) > 1)
-    firsts = dense[np.concatenate([[0], breaks + 1])]
-    lasts = dense[np.concatenate([breaks, [len(dense) - 1]])]
+    breaks = np.flatnonzero(np.diff(close) > _WINDOW)
+    firsts = close[np.concatenate([[0], breaks + 1])]
+    lasts = close[np.concatenate([breaks, [len(close) - 1]])]
     end_before = 0
     for first, last in zip(firsts.tolist(), lasts.tolist(), strict=True):
-        start = max(first - 2, end_before)
-        end_before = last + width + 40
+        start = max(first - _WINDOW, end_before)
+        end_before = last + _WINDOW + 40
         yield start, end_before
 
 
-def _addresses(data: bytes, raw: npt.NDArray[np.uint8], digits: npt.NDArray[np.bool_]) -> Iterator[Hit]:
+def _addresses(data: bytes, raw: npt.NDArray[np.uint8], places: npt.NDArray[np.int64]) -> Iterator[Hit]:
     """Public IP addresses: three dots between digits close together, or two colons side by side."""
-    dots = np.flatnonzero((raw[1:-1] == ord(".")) & digits[:-2] & digits[2:]) + 1
+    gaps = np.flatnonzero(np.diff(places) == 2)
+    dots = places[gaps] + 1
+    dots = dots[raw[dots] == ord(".")]
     end = 0
     for place in np.flatnonzero(dots[2:] - dots[:-2] <= 8).tolist():
         first = int(dots[place])

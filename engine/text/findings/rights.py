@@ -9,6 +9,8 @@ from engine.text.findings.finding import Ledger
 from engine.text.source import Block
 
 _LITERALS = ("opyright", "OPYRIGHT", "ights reserved", "IGHTS RESERVED", "ISBN", "©")
+_IN_BYTES = tuple(literal.encode() for literal in _LITERALS)
+_IN_ASCII = tuple(literal for literal in _IN_BYTES if literal.isascii())
 _NOTICE = re.compile(
     r"(?:copyright|©)[ \t]{0,4}(?:\(c\)|©)?[ \t]{0,4}(?:by[ \t]{1,4})?\d{4}|©[ \t]{0,4}\w.{0,40}\d{4}"
     r"|\(c\)[ \t]{0,4}(?:copyright)?[ \t]{0,4}\d{4}|all rights reserved|\bISBN(?:-1[03])?:?[ \t]{0,4}[\d\-]{10,20}",
@@ -21,7 +23,7 @@ class Rights(Check):
 
     def block(self, block: Block, ledger: Ledger) -> None:
         """Look for the words in the whole block first."""
-        if not any(literal.encode() in block.data for literal in _LITERALS):
+        if not any(literal in block.data for literal in (_IN_ASCII if block.text.isascii() else _IN_BYTES)):
             return
         for number, line in enumerate(block.lines, block.first_line):
             if any(literal in line for literal in _LITERALS) and _NOTICE.search(line):

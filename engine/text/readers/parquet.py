@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from engine.errors import DataError
 from engine.text.conversation import Document
-from engine.text.problem import Listener
+from engine.text.problem import Listener, Problem
 from engine.text.readers.json_lines import mended, record_document
 from engine.text.readers.record import KNOWN_COLUMNS, Columns, RecordReader
 from engine.text.source import TextSource
@@ -41,6 +41,9 @@ def read_parquet(source: TextSource, report: Listener, columns: Columns | None) 
                 fix="Say what they are and convert it: forge-tui check FILE --columns prompt=NAME … --convert jsonl",
                 file=source.name,
             )
+        unused = [name for name in table.schema_arrow.names if name not in names]
+        if unused:
+            report(Problem("unused_fields", 1, ", ".join(unused)))
         for batch in table.iter_batches(batch_size=BATCH_ROWS, columns=names):
             for record in batch.to_pylist():
                 row += 1

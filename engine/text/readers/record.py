@@ -28,6 +28,9 @@ FIELDS: dict[str, tuple[str, ...]] = {
 
 KNOWN_COLUMNS = frozenset(name for names in FIELDS.values() for name in names)
 
+MESSAGE_FIELDS = frozenset({"role", "from", "speaker", "content", "value", "text", "tool_calls"})
+"""What of a message is read."""
+
 MOST_SHAPES = 256
 """Sets of field names that a reader remembers."""
 
@@ -72,6 +75,9 @@ class RecordReader:
         self._report = report
         self._columns = dict(columns or {})
         self._shapes: dict[tuple[str, ...], dict[str, list[str]]] = {}
+        self._told: set[tuple[str, ...]] = set()
+        self._read: list[str] = []
+        """The names of the record whose text was taken."""
 
     def document(self, record: object, first_line: int, last_line: int) -> Document | None:
         """The document of one record; None, and a report, when it holds nothing to learn.
@@ -85,7 +91,11 @@ class RecordReader:
             record = {"messages": record}
         if not isinstance(record, dict):
             raise ShapeError(f"a record must be an object, not {_kind(record)}")
-        spoken = [Spoken(role, text, first_line, last_line) for role, text in self._turns(record)]
+        self._read = []
+        spoken = [Spoken(role, text, first_line, last_line) for role, text in self._turns(record, first_line)]
+        if len(self._read) < len(record):
+            names = [str(name) for name, value in record.items() if name not in self._read and holds_text(value)]
+            self._tell_unused(names, first_line)
         if not any(text.strip() for _, text, _, _ in spoken):
             self._report(Problem("empty_record", first_line, _short(record), last_line - first_line + 1))
             return None
@@ -93,6 +103,13 @@ class RecordReader:
             turn = Turn("text", spoken[0].text, first_line, last_line)
             return Document((turn,), self._file, first_line, last_line, self._name)
         return conversation(spoken, file=self._file, family=self._name, report=self._once(first_line), merging=True)
+
+    def _tell_unused(self, names: list[str], line: int) -> None:
+        """Say once for each set of names that what they hold is not read."""
+        key = tuple(names)
+        if key and key not in self._told and len(self._told) < MOST_SHAPES:
+            self._told.add(key)
+            self._report(Problem("unused_fields", line, ", ".join(names)))
 
     def _once(self, line: int) -> Listener:
         """All turns of a record share its lines: only the first loss of a record may count them."""
@@ -107,13 +124,14 @@ class RecordReader:
 
         return report
 
-    def _turns(self, record: dict[str, Any]) -> list[Said]:
+    def _turns(self, record: dict[str, Any], line: int) -> list[Said]:
         messages = self._field(record, "messages")
         if isinstance(messages, str) and messages.lstrip()[:1] == "[":
             messages = _decoded(messages)
         if messages is not None:
             if not isinstance(messages, list):
                 raise ShapeError(f"the messages must be a list, not {_kind(messages)}")
+            self._tell_unused(_unused_in(messages), line)
             return [*self._system(record), *(_message(message) for message in messages)]
         completion = self._field(record, "completion")
         prompt = self._field(record, "prompt")
@@ -122,6 +140,7 @@ class RecordReader:
             prompt, extra = extra, None
         if completion is not None and prompt is not None:
             return self._pair(record, prompt, extra, completion)
+        self._read = []
         text = self._field(record, "text")
         if text is not None:
             return [("text", _text(text))]
@@ -136,9 +155,13 @@ class RecordReader:
             question = f"{question}\n\n{_text(extra).strip()}".strip()
         turns = self._system(record)
         history = self._field(record, "history")
-        for pair in history if isinstance(history, list) else []:
-            if isinstance(pair, list) and len(pair) == 2:
-                turns.extend((("user", _text(pair[0]).strip()), ("assistant", _text(pair[1]).strip())))
+        if isinstance(history, str):
+            history = _decoded(history) if history.strip() else []
+        pairs = [] if history is None else history if isinstance(history, list) else [None]
+        for pair in pairs:
+            if not (isinstance(pair, list) and len(pair) == 2):
+                raise ShapeError("the history is not a list of pairs")
+            turns.extend((("user", _text(pair[0]).strip()), ("assistant", _text(pair[1]).strip())))
         return [*turns, ("user", question), ("assistant", _text(completion).strip())]
 
     def _system(self, record: dict[str, Any]) -> list[Said]:
@@ -156,6 +179,7 @@ class RecordReader:
         for name in names.get(field, ()):
             value = record[name]
             if value is not None:
+                self._read.append(name)
                 return value
         return None
 
@@ -173,6 +197,23 @@ class RecordReader:
                 known = [name if name in record else lower.get(name) for name in usual]
                 names[field] = [name for name in known if name is not None and name not in mapped]
         return {field: found for field, found in names.items() if found}
+
+
+def holds_text(value: object) -> bool:
+    """Whether something is missed where a value is not read."""
+    return isinstance(value, (str, list, dict)) and bool(value)
+
+
+def _unused_in(messages: list[Any]) -> list[str]:
+    """Fields of messages that hold something and are not read."""
+    found = {
+        f"messages.{name}"
+        for message in messages
+        if isinstance(message, dict) and len(message) > 2
+        for name, value in message.items()
+        if name not in MESSAGE_FIELDS and holds_text(value)
+    }
+    return sorted(found)
 
 
 def _message(message: object) -> Said:

@@ -88,7 +88,7 @@ class _SpeakerReader:
     def documents(self) -> Iterator[Document]:
         """The file's conversations in order."""
         family = self._family
-        simple = _SIMPLE.get(family)
+        simple, file = _SIMPLE.get(family), self._source.name
         for block in self._source.blocks():
             number, position = block.first_line, 0
             for match in simple.finditer(block.text) if simple is not None else ():
@@ -99,12 +99,15 @@ class _SpeakerReader:
                     gap = block.text[position : start - 1].split("\n")
                     yield from self._lines(gap, number)
                     number += len(gap)
-                if self._family != family or not self._at_boundary(number):
-                    yield from self._lines(block.text[start : match.end()].split("\n"), number)
-                else:
-                    if self._role is not None or self._spoken:
-                        yield from self._close_and_finish()
-                    yield self._simple(match, number)
+                if self._role is not None or self._spoken or self._family != family or number <= self._header:
+                    if self._family != family or not self._at_boundary(number):
+                        yield from self._lines(block.text[start : match.end()].split("\n"), number)
+                        number, position = number + 2, match.end() + 1
+                        continue
+                    yield from self._close_and_finish()
+                if self._outside is not None:
+                    self._flush_outside()
+                yield _simple(match, number, file, family)
                 number, position = number + 2, match.end() + 1
             if position <= len(block.text):
                 yield from self._lines(block.text[position:].split("\n") if position else block.lines, number)
@@ -147,16 +150,6 @@ class _SpeakerReader:
     def _at_boundary(self, number: int) -> bool:
         """Whether a question on the next line starts a new document."""
         return number > self._header and (self._role is None or self._content_end() < len(self._open))
-
-    def _simple(self, match: re.Match[str], number: int) -> Document:
-        """One question and one answer, a line each, with a blank line before and after them."""
-        if self._outside is not None:
-            self._flush_outside()
-        turns = (
-            Turn("user", match[2].rstrip(), number, number),
-            Turn("assistant", match[3].rstrip(), number + 1, number + 1),
-        )
-        return Document(turns, self._source.name, number, number + 1, self._family)
 
     def _close_and_finish(self) -> Iterator[Document]:
         if self._role is not None:
@@ -234,3 +227,12 @@ class _SpeakerReader:
             )
             if document is not None:
                 yield document
+
+
+def _simple(match: re.Match[str], number: int, file: str, family: str) -> Document:
+    """One question and one answer, a line each, with a blank line before and after them."""
+    turns = (
+        Turn("user", match[2].rstrip(), number, number),
+        Turn("assistant", match[3].rstrip(), number + 1, number + 1),
+    )
+    return Document(turns, file, number, number + 1, family)

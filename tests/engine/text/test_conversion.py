@@ -28,6 +28,11 @@ SAMPLES = {
     '{"from": "gpt", "value": "d"}]}\n',
     "rows.json": '[{"instruction": "a", "input": "b", "output": "c"}]',
     "rows.csv": 'question,answer\na,"b\nc"\n',
+    "rows.tsv": "prompt\tcompletion\na b\tc, d\n",
+    "talks.json": '[{"messages": [{"role": "system", "content": "s"}, {"role": "user", "content": "a"}, '
+    '{"role": "assistant", "content": "# b\\n\\nQ: c"}]}]',
+    "chapters.txt": "Chapter 1\n\nOnce.\n\nChapter 2\n\nTwice.\n\nChapter 3\n\nQ: Thrice?\n",
+    "whole.txt": "one\n\ntwo\n<|endoftext|>\nthree\n",
     "prose.txt": "one\ntwo\n\nthree\n",
     "notes.md": "# A\n\ntext\n\n## B\n\nmore\n",
     "rows2.jsonl": '{"text": "one\\n\\ntwo"}\n{"text": "three"}\n',

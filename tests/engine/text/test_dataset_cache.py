@@ -7,6 +7,7 @@ import json
 import multiprocessing
 import os
 import resource
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import engine.text.token_cache as token_cache
+import engine.text.token_writer as token_writer
 from engine.errors import DataError, DiskFullError, ForgeError
 from engine.job import DataFile
 from engine.text.conversation import Document
@@ -148,11 +150,56 @@ class TestDamage:
         (cache / first.key / "info.json").write_text(info)
         assert len(cache_tokens(file, tokenizer(), cache).hashes) == 50
 
-    def test_what_a_killed_process_left_is_swept(self, file: DataFile, cache: Path) -> None:
-        key = cache_tokens(file, tokenizer(), cache).key
-        (cache / key).rename(cache / f".{key}.0badcafe.tmp")
-        cache_tokens(file, tokenizer(), cache)
-        assert sorted(path.name for path in cache.iterdir()) == [key, f"{key}.lock"]
+
+class TestInterruption:
+    """A process that is killed while it tokenises leaves what the next one goes on from."""
+
+    @pytest.fixture
+    def small(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(token_writer, "MARK_BYTES", 1)
+        monkeypatch.setattr(token_cache, "BATCH_DOCUMENTS", 8)
+
+    @staticmethod
+    def interrupted(file: DataFile, cache: Path, after: int) -> Path:
+        """The folder that is left when tokenising stops after so many batches."""
+        batches = 0
+
+        def stop(path: Path, done: int, total: int) -> None:
+            nonlocal batches
+            batches += 1
+            if batches == after:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            cache_tokens(file, tokenizer(), cache, progress=stop)
+        (left,) = cache.glob(".*.part")
+        return left
+
+    @pytest.mark.parametrize("rest", ["as it was", "more than was noted", "less than was noted", "a broken note"])
+    def test_the_next_process_goes_on(
+        self, file: DataFile, cache: Path, tmp_path: Path, small: None, once: list[int], rest: str
+    ) -> None:
+        whole = cache_tokens(file, tokenizer(), tmp_path / "other")
+        once.clear()
+        left = self.interrupted(file, cache, after=3)
+        if rest == "more than was noted":
+            with (left / "kinds").open("ab") as stream:
+                stream.write(b"half a batch")
+        elif rest == "less than was noted":
+            os.truncate(left / "tokens", 10)
+        elif rest == "a broken note":
+            (left / token_writer.MARK).write_text('{"documents": 3}')
+        again = cache_tokens(file, tokenizer(), cache)
+        assert same(again, whole)
+        encoded = {"as it was": 50, "more than was noted": 50}.get(rest, 24 + 50)
+        assert sum(once) == encoded
+        assert sorted(path.name for path in cache.iterdir()) == [again.key, f"{again.key}.lock"]
+
+    def test_what_is_skipped_is_counted_once(self, file: DataFile, cache: Path, small: None) -> None:
+        with Path(file.path).open("a") as stream:
+            stream.write("\nQ: A question that nobody answers?\n")
+        self.interrupted(file, cache, after=3)
+        assert cache_tokens(file, tokenizer(), cache).skipped == {"orphan_question": 1}
 
 
 class TestTrouble:
@@ -160,7 +207,7 @@ class TestTrouble:
         def full(*_: object) -> None:
             raise OSError(errno.ENOSPC, "No space left on device")
 
-        monkeypatch.setattr(token_cache, "_append", full)
+        monkeypatch.setattr(token_writer.TokenWriter, "_append", full)
         with pytest.raises(DiskFullError):
             cache_tokens(file, tokenizer(), cache)
         assert nothing_but_locks(cache)
@@ -246,3 +293,25 @@ def test_processes_that_want_the_same_tokens_at_once(tmp_path: Path, cache: Path
     folders = [entry.name for entry in cache.iterdir() if entry.suffix != ".lock"]
     assert len(folders) == 1
     assert json.loads((cache / folders[0] / "info.json").read_text())["version"] == token_cache.VERSION
+
+
+def _killed(path: str, cache: str) -> None:
+    token_writer.MARK_BYTES, token_cache.BATCH_DOCUMENTS = 1, 200
+
+    def die(path: Path, done: int, total: int) -> None:
+        if done > total // 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    cache_tokens(DataFile(path), tokenizer(), Path(cache), progress=die)
+
+
+def test_what_a_killed_process_wrote_is_not_written_again(tmp_path: Path, cache: Path, once: list[int]) -> None:
+    path = write_pairs(tmp_path / "data.txt", 3000)
+    process = multiprocessing.get_context("spawn").Process(target=_killed, args=(str(path), str(cache)))
+    process.start()
+    process.join(60)
+    assert process.exitcode == -signal.SIGKILL
+    found = cache_tokens(DataFile(str(path)), tokenizer(), cache)
+    assert len(found.hashes) == 3000
+    assert 0 < sum(once) < 2000
+    assert same(found, cache_tokens(DataFile(str(path)), tokenizer(), tmp_path / "other"))

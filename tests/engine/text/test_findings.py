@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import os
 import re
 from pathlib import Path
@@ -12,12 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import UsageError
+from engine.text.findings import duplicates
 from engine.text.findings.catalogue import RULES
 from engine.text.findings.finding import MOST_EXAMPLES, Finding
 from engine.text.findings.language import language_of
 from engine.text.findings.mojibake import repaired
 from engine.text.findings.privacy import is_iban, luhn, mask, mask_email
 from engine.text.lint import DataFile, Progress, lint
+from engine.text.readers import json_lines
 from engine.text.report import Report
 
 ROOT = Path(__file__).parents[3]
@@ -242,6 +245,12 @@ def test_errors_make_data_unusable_and_some_lose_nothing(tmp_path: Path) -> None
     [
         ("a.jsonl", '{"text": "a"}\n{"other": 1}\n', "json_shape"),
         ("a.jsonl", '{"text": "a"}\n{"text": ""}\n', "empty_record"),
+        ("a.jsonl", '{"text": "a", "summary": "b"}\n', "unused_fields"),
+        (
+            "a.jsonl",
+            '{"messages": [{"role": "user", "content": "a"}, {"role": "tool", "content": ""}]}\n',
+            "empty_turn",
+        ),
         ("a.csv", "prompt,completion\na,b,c\na,b\n", "bad_row"),
         ("a.txt", "<|im_start|>wizard\na<|im_end|>\n<|im_start|>user\na<|im_end|>\n", "unknown_role"),
         ("a.json", "{", "guessed_format"),
@@ -346,8 +355,6 @@ def test_formats_and_columns_can_be_named(tmp_path: Path) -> None:
 
 
 def test_the_report_is_json(tmp_path: Path) -> None:
-    import json
-
     report = json.loads(json.dumps(check(tmp_path, INSERTED["email"][0] + GOOD).to_json()))
     assert report["usable"] is True
     assert report["findings"][0]["code"] == "email"
@@ -481,12 +488,31 @@ def test_code_and_tables_are_not_garbled(tmp_path: Path) -> None:
     assert "garbled" not in codes(report)
 
 
+def test_a_topic_that_most_documents_share(tmp_path: Path) -> None:
+    shared = re.sub(r"(?m)^A: The", "A: With lanterns, the", GOOD)
+    assert '"lanterns"' in found(check(tmp_path, shared), "narrow_topic").detail
+    half = shared[: len(shared) // 3] + GOOD[len(GOOD) // 3 :]
+    assert "narrow_topic" not in codes(check(tmp_path, half))
+
+
+def test_more_documents_than_are_remembered_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(duplicates, "REMEMBERED", 256)
+    assert found(check(tmp_path, GOOD + pairs(600, start=2000)), "sketch_full").count > 12
+
+
+def test_a_record_that_is_too_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(json_lines, "ROW_LIMIT", 1 << 20)
+    long = json.dumps({"text": "word " * 1_200_000})
+    finding = found(check(tmp_path, f'{{"text": "a"}}\n{long}\n{{"text": "b"}}\n', "a.jsonl"), "row_too_long")
+    assert (finding.line, finding.lost) == (2, 1)
+
+
 def test_every_rule_can_be_found(tmp_path: Path) -> None:
     tested = {
         *INSERTED,
         *FILES,
         *("unreadable", "changed", "long_line", "duplicate_file", "memorises", "bad_json", "json_shape", "bad_row"),
-        *("empty_record", "unknown_role", "guessed_format"),
+        *("empty_record", "unknown_role", "guessed_format", "unused_fields", "empty_turn"),
+        *("narrow_topic", "sketch_full", "row_too_long"),
     }
-    # These need millions of documents, an 8 MB record, or a tool turn without text.
-    assert set(RULES) - tested == {"sketch_full", "row_too_long", "empty_turn"}
+    assert set(RULES) == tested

@@ -102,7 +102,8 @@ max_tokens = 8
 @pytest.fixture
 def tiny_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., TinyRun]:
     """Makes a `TinyRun`; arguments are overrides such as "train.epochs=2"."""
-    monkeypatch.setattr("engine.training.trainer.REPORT_SECONDS", 0.0)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr("engine.training.trainer.REPORT_SECONDS", (0.0, 0.0))
 
     def make(*overrides: str, text: str | None = None, name: str = "project") -> TinyRun:
         root = tmp_path / name

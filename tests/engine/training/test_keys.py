@@ -9,11 +9,15 @@ import pytest
 from safetensors.torch import load_file
 
 from engine.errors import UsageError
-from engine.events import Checkpoint, Done, Eval, Plan, Sample, Step
+from engine.events import Checkpoint, Done, Eval, Log, Plan, Sample, Step
+from engine.job_file import parse_job
 from engine.job_schema import known_keys
+from engine.runs.control import Command
 from engine.runs.launch import read_request
+from engine.training import rehearsal
 from engine.training.checkpoint import found, same_tensors
 from engine.training.prepare import Prepared, prepare_run
+from engine.training.recipe import decide_epochs
 from engine.training.trainer import Trainer
 
 from .conftest import Recorder, TinyRun, corpus
@@ -249,3 +253,75 @@ def test_no_key_is_without_a_test() -> None:
     elsewhere = {"stage.name", "stage.files", "stage.epochs", "stage.learning_rate", "model.name"}
     missing = [key for key in known_keys() if key not in elsewhere and key.rpartition(".")[2] not in here]
     assert not missing
+
+
+def test_epochs_auto_is_as_many_as_the_model_learns_from(tiny_run: Make) -> None:
+    few = plan(tiny_run, "train.epochs=auto")
+    assert few.epochs == 16 == few.job["train"]["epochs"] and "teach nothing new" in few.why["train.epochs"]
+    assert plan(tiny_run, "train.epochs=auto", "train.preset=classic").epochs == 30
+
+
+def test_epochs_auto_of_much_text_is_forty_tokens_a_parameter() -> None:
+    train = parse_job("[train]\nepochs = 'auto'\n").train
+    assert decide_epochs(train, 10_000_000, 1_000_000) == (4, "40 tokens a parameter")
+    assert decide_epochs(train, 10**9, 1_000_000)[0] == 1
+
+
+def test_average_is_kept_beside_the_weights_and_published(tiny_run: Make) -> None:
+    for value, differs in (("0", False), ("auto", True)):
+        tiny = tiny_run(f"train.average={value}")
+        run = tiny.prepare(force=True)
+        _, recorder = tiny.train(run)
+        newest = found(run / "checkpoints")[0]
+        present = [name for name in load_file(newest / "optimizer.safetensors") if name.startswith("present/")]
+        assert bool(present) == differs
+        (done,) = recorder.of(Done)
+        assert isinstance(done, Done)
+        published = load_file(tiny.project.model("tiny") / "model.safetensors")
+        best = newest if done.best_step == recorder.of(Step)[-1].step else found(run / "checkpoints", "best")[0]  # type: ignore[attr-defined]
+        assert same_tensors(published, load_file(best / "model.safetensors"))
+
+
+def test_max_time_shortens_the_schedule_to_its_end(tiny_run: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rehearsal, "seconds_per_step", lambda *_: 10.0)
+    tiny = tiny_run("train.max_time=5m", "train.learning_rate=auto")
+    run = tiny.prepare()
+    code, recorder = tiny.train(run)
+    (planned,), steps = recorder.of(Plan), recorder.of(Step)
+    assert isinstance(planned, Plan) and code == 0
+    assert 15 <= planned.steps <= 28 and steps[-1].step == planned.steps  # type: ignore[attr-defined]
+    assert steps[-1].learning_rate == pytest.approx(0.01 * planned.job["train"]["learning_rate"])  # type: ignore[attr-defined]
+    assert recorder.of(Eval)[-1].step == planned.steps  # type: ignore[attr-defined]
+    assert "end within 5m" in planned.why["train.epochs"] and recorder.of(Done)
+
+
+def test_what_max_time_decided_stays_decided(tiny_run: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rehearsal, "seconds_per_step", lambda *_: 10.0)
+    tiny = tiny_run("train.max_time=5m")
+    run = tiny.prepare()
+    stop = Recorder(at_step={3: [Command(command="stop", by="me", value=143.0)]})
+    assert tiny.train(run, stop)[0] == 143
+    monkeypatch.setattr(rehearsal, "seconds_per_step", lambda *_: pytest.fail("measured again"))
+    code, recorder = tiny.train(tiny.prepare())
+    assert code == 0 and recorder.of(Plan)[0].steps == stop.of(Plan)[0].steps  # type: ignore[attr-defined]
+
+
+def test_max_time_with_room_for_everything_changes_nothing_and_without_room_is_refused(tiny_run: Make) -> None:
+    free, timed = plan(tiny_run), plan(tiny_run, "train.max_time=2h")
+    assert timed.steps == free.steps and timed.epochs == free.epochs
+    with pytest.raises(UsageError, match="a single step takes"):
+        plan(tiny_run, "train.max_time=1s")
+    with pytest.raises(UsageError, match="no length of time"):
+        plan(tiny_run, "train.max_time=soon")
+
+
+def test_how_fast_a_run_was_corrects_the_next_estimate(tiny_run: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engine.training.trainer.TOO_SHORT_TO_REMEMBER", 0.0)
+    tiny = tiny_run()
+    before = prepared(tiny).plan.seconds
+    _, recorder = tiny.train(tiny.prepare(force=True))
+    (done,) = recorder.of(Done)
+    assert any("of the time that the plan said" in log.text for log in recorder.of(Log))  # type: ignore[attr-defined]
+    after = prepared(tiny).plan.seconds
+    assert before is not None and after is not None and isinstance(done, Done)
+    assert abs(after - done.seconds) < abs(before - done.seconds)

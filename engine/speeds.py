@@ -1,0 +1,90 @@
+"""How fast training really was on this machine, remembered from run to run: so that the next estimate is better.
+
+One small JSON file in the user's cache folder; losing it costs nothing but accuracy.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import statistics
+from pathlib import Path
+from typing import Any
+
+from engine.errors import ForgeError
+from engine.files import write_atomic
+from engine.processor import processor_name
+from engine.sizes import SIZES, Dimensions
+
+WEIGHT = 0.5
+"""Of the newest run in what is remembered."""
+MOST_BYTES = 1_000_000
+
+
+def speeds_file() -> Path:
+    """Where it is: $XDG_CACHE_HOME/forge-tui/speeds.json."""
+    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(base) / "forge-tui" / "speeds.json"
+
+
+def machine_key(device: str, threads: int) -> str:
+    """What a speed belongs to."""
+    return f"{processor_name()}, {threads} threads" if device == "cpu" else device
+
+
+def remembered_flops(device: str, threads: int, dims: Dimensions) -> float | None:
+    """Sustained operations a second of earlier runs: of this very shape, else the middle of the others; None without.
+
+    Args:
+        device: "cpu", "cuda" or "mps".
+        threads: Of the processor.
+        dims: Shape of the model.
+    """
+    found = _read().get(machine_key(device, threads), {})
+    speeds = {name: float(value) for name, value in found.items() if _is_speed(value)} if type(found) is dict else {}
+    own = speeds.get(_shape(dims))
+    return own if own is not None else (statistics.median(speeds.values()) if speeds else None)
+
+
+def remember_flops(device: str, threads: int, dims: Dimensions, flops: float) -> None:
+    """Note what a run reached; a folder that cannot be written is no reason to fail.
+
+    Args:
+        device: "cpu", "cuda" or "mps".
+        threads: Of the processor.
+        dims: Shape of the model.
+        flops: Operations a second over the whole run, evaluation and saving included.
+    """
+    if not _is_speed(flops):
+        return
+    kept = _read()
+    machine = kept.get(machine_key(device, threads))
+    machine = machine if type(machine) is dict else {}
+    before = machine.get(_shape(dims))
+    machine[_shape(dims)] = round(WEIGHT * flops + (1 - WEIGHT) * before if _is_speed(before) else flops)
+    kept[machine_key(device, threads)] = machine
+    file = speeds_file()
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(file, json.dumps(kept, indent=1).encode())
+    except (OSError, ForgeError):
+        return
+
+
+def _read() -> dict[str, Any]:
+    try:
+        with speeds_file().open("rb") as stream:
+            kept = json.loads(stream.read(MOST_BYTES))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return kept if isinstance(kept, dict) else {}
+
+
+def _shape(dims: Dimensions) -> str:
+    named = next((name for name, size in SIZES.items() if size.dimensions == dims), "")
+    return named or f"{dims.layers}x{dims.dim}x{dims.ffn}"
+
+
+def _is_speed(value: object) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value) and 1e6 < value < 1e18

@@ -1,0 +1,94 @@
+"""The seconds before a run that is given a time: how long a step really takes here, and how many there is time for."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import torch
+
+from engine.errors import UsageError
+from engine.training.optimizer import Optimizer
+
+if TYPE_CHECKING:
+    from engine.model.architecture import Architecture
+    from engine.training.course import Course
+    from engine.training.devices import Placement
+    from engine.training.recipe import Recipe
+
+WARM_UP_STEPS = 2
+SHARE = 0.03
+"""Of the time that is left, at most, for measuring."""
+MOST_SECONDS = 10.0
+RESERVE = 0.05
+"""Kept back: machines do not run evenly, and the end (saving, samples, publishing) takes a moment."""
+END_SECONDS = 2.0
+FORWARD_SHARE = 1 / 3
+"""Of a training step's work, what evaluating as many tokens takes."""
+
+
+def steps_in_time(
+    seconds: float, course: Course, recipe: Recipe, architecture: Architecture, placement: Placement
+) -> int:
+    """Optimizer steps, evaluations included, that `seconds` from now have room for.
+
+    Raises:
+        UsageError: not a single one.
+    """
+    started = time.monotonic()
+    step = seconds_per_step(min(MOST_SECONDS, SHARE * seconds), course, recipe, architecture, placement)
+    left = (seconds - (time.monotonic() - started)) * (1 - RESERVE) - END_SECONDS
+    stage = course.stages[0]
+    held_out = sum(one.corpus.validation_tokens for one in course.stages)
+    evaluation = FORWARD_SHARE * step * held_out / max(1, stage.rows_per_step * stage.sequence_length)
+    steps = int((left - evaluation) / (step + evaluation / stage.steps_per_epoch))
+    if steps < 1:
+        raise UsageError(
+            f"train.max_time leaves {max(0.0, seconds):.0f} s for training; a single step takes {step:.1f} s.",
+            fix="Give it more time, or choose a smaller size.",
+        )
+    return steps
+
+
+def seconds_per_step(
+    budget: float, course: Course, recipe: Recipe, architecture: Architecture, placement: Placement
+) -> float:
+    """Time of one optimizer step of this very run, on weights that are thrown away.
+
+    Args:
+        budget: Seconds to spend; one timed step is done in any case.
+        course: Whose first batches are used.
+        recipe: Optimizer and sizes.
+        architecture: Of the model.
+        placement: Device, precision and threads.
+    """
+    from engine.model.transformer import Decoder
+
+    torch.set_num_threads(placement.threads)
+    decoder = Decoder(architecture)
+    decoder.init_weights(torch.Generator().manual_seed(0))
+    decoder.to(placement.device)
+    optimizer = Optimizer(decoder, architecture, recipe.optimizer, weight_decay=0.0, device=placement.device)
+    scaler = torch.amp.GradScaler(enabled=False)
+    times: list[float] = []
+    until = time.monotonic() + budget
+    for number in range(WARM_UP_STEPS + 1000):
+        before = time.monotonic()
+        for batch in course.batches(number % course.steps, recipe.batch_size):
+            arrays = (
+                torch.from_numpy(array).to(placement.device) for array in (batch.ids, batch.targets, batch.weights)
+            )
+            with placement.autocast():
+                loss = decoder.loss(*arrays)
+            torch.autograd.backward(loss)
+        torch.nn.utils.clip_grad_norm_(decoder.parameters(), 1.0)
+        optimizer.set_rate(1e-5)
+        optimizer.step(scaler)
+        optimizer.zero_grad()
+        if placement.device == "cuda":
+            torch.cuda.synchronize()
+        if number >= WARM_UP_STEPS:
+            times.append(time.monotonic() - before)
+            if time.monotonic() >= until:
+                break
+    return sum(times) / len(times)
