@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import faulthandler
+import signal
 import sys
 import tempfile
 import time
@@ -24,6 +25,7 @@ sys.path.insert(0, str(ROOT))
 from tests.engine.text.damaged import damaged, try_input  # noqa: E402  the repository's own folder
 
 HANG_SECONDS = 60
+"""Of the processor; then the traceback is printed and the process ends."""
 
 
 def main() -> int:
@@ -36,10 +38,11 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=float("inf"), help="stop after this time of the processor")
     args = parser.parse_args()
     failed, slowest, started, number = 0, (0.0, 0), time.process_time(), args.first
+    faulthandler.register(signal.SIGPROF, chain=True)
     with tempfile.TemporaryDirectory() as folder:
         try_input(0, 0, Path(folder))  # the imports are no part of the time
         for number in range(args.first, args.first + args.inputs):
-            faulthandler.dump_traceback_later(HANG_SECONDS, exit=True)
+            signal.setitimer(signal.ITIMER_PROF, HANG_SECONDS)
             try:
                 slowest = max(slowest, (try_input(number, args.seed, Path(folder)), number))
             except Exception as problem:  # noqa: BLE001  whatever it is, it is what we look for
@@ -55,7 +58,7 @@ def main() -> int:
                 print(f"input {number}, {time.process_time() - started:.0f} s", file=sys.stderr, flush=True)
             if time.process_time() - started > args.seconds:
                 break
-        faulthandler.cancel_dump_traceback_later()
+        signal.setitimer(signal.ITIMER_PROF, 0)
     done = number - args.first + 1
     print(
         f"inputs {args.first} to {number} of seed {args.seed}: {done:,} tried, {failed:,} failed, "

@@ -175,7 +175,7 @@ def measure(what: str, path: Path, folder: Path, repeat: int) -> dict[str, float
         command = [sys.executable, __file__, "--measure", what, str(path), "--folder", str(folder)]
         paths = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
         one_core = {"TOKENIZERS_PARALLELISM": "false", "RAYON_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
-        environment = {"PYTHONPATH": paths, "PATH": "", **one_core}
+        environment = os.environ | {"PYTHONPATH": paths} | one_core
         done = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
         result = json.loads(done.stdout.splitlines()[-1])
         if not best or result["cpu"] < best["cpu"]:

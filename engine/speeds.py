@@ -10,7 +10,7 @@ import math
 import os
 import statistics
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from engine.errors import ForgeError
 from engine.files import write_atomic
@@ -62,7 +62,7 @@ def remember_flops(device: str, threads: int, dims: Dimensions, flops: float) ->
     machine = kept.get(machine_key(device, threads))
     machine = machine if type(machine) is dict else {}
     before = machine.get(_shape(dims))
-    machine[_shape(dims)] = round(WEIGHT * flops + (1 - WEIGHT) * before if _is_speed(before) else flops)
+    machine[_shape(dims)] = round(WEIGHT * flops + (1 - WEIGHT) * float(before) if _is_speed(before) else flops)
     kept[machine_key(device, threads)] = machine
     file = speeds_file()
     try:
@@ -86,5 +86,5 @@ def _shape(dims: Dimensions) -> str:
     return named or f"{dims.layers}x{dims.dim}x{dims.ffn}"
 
 
-def _is_speed(value: object) -> bool:
+def _is_speed(value: object) -> TypeGuard[float]:
     return isinstance(value, int | float) and math.isfinite(value) and 1e6 < value < 1e18

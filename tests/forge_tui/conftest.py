@@ -77,8 +77,10 @@ async def _idle(min_sleep: float = 0.0, max_sleep: float = 0.0) -> None:
     while app.is_running and not app._exit and time.monotonic() < deadline:
         await asyncio.sleep(0)
         await Pilot(app)._wait_for_screen()
-        if not app.is_running or app._exit or not app.screen_stack:
+        if not app.is_running or app._exit:
             return
+        if not app.screen_stack:
+            continue  # between two screens
         app.screen._on_timer_update()
         if _is_still(app):
             return

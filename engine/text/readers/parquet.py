@@ -41,7 +41,10 @@ def read_parquet(source: TextSource, report: Listener, columns: Columns | None) 
                 fix="Say what they are and convert it: forge-tui check FILE --columns prompt=NAME … --convert jsonl",
                 file=source.name,
             )
-        unused = [name for name in table.schema_arrow.names if name not in names]
+        schema = table.schema_arrow
+        unused = [
+            field.name for field in schema if field.name not in names and not arrow.types.is_primitive(field.type)
+        ]
         if unused:
             report(Problem("unused_fields", 1, ", ".join(unused)))
         for batch in table.iter_batches(batch_size=BATCH_ROWS, columns=names):

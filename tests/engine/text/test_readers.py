@@ -332,12 +332,15 @@ def test_parquet(tmp_path: Path) -> None:
     from engine.text.formats import read_documents, sniff
 
     path = tmp_path / "a.parquet"
-    parquet.write_table(pyarrow.table({"question": ["a", None], "answer": ["b", "c"], "n": [1, 2]}), path)
+    parquet.write_table(
+        pyarrow.table({"question": ["a", None], "answer": ["b", "c"], "n": [1, 2], "source": ["x", "y"]}), path
+    )
     assert sniff(path).format == "parquet"
     problems: list[Problem] = []
     documents = list(read_documents(path, report=problems.append))
     assert [[turn.text for turn in document.turns] for document in documents] == [["a", "b"]]
-    assert [(problem.code, problem.line) for problem in problems] == [("json_shape", 2)]
+    assert [(problem.code, problem.line, problem.text) for problem in problems[:1]] == [("unused_fields", 1, "source")]
+    assert [(problem.code, problem.line) for problem in problems[1:]] == [("json_shape", 2)]
     path.write_bytes(path.read_bytes()[:60])
     with pytest.raises(DataError, match="cannot be read"):
         list(read_documents(path))
