@@ -10,6 +10,7 @@ import random
 import re
 import time
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -164,13 +165,13 @@ def _exchange(value: Any, chance: random.Random) -> None:
             continue
         action = chance.randrange(4)
         if action == 0:
-            value[key] = chance.choice(VALUES)
+            value[key] = deepcopy(chance.choice(VALUES))
         elif action == 1:
             del value[key]
         elif isinstance(value, dict):
-            value[chance.choice(KEYS)] = value.pop(key) if action == 2 else chance.choice(VALUES)
+            value[chance.choice(KEYS)] = value.pop(key) if action == 2 else deepcopy(chance.choice(VALUES))
         else:
-            value.insert(key, chance.choice(VALUES))
+            value.insert(key, deepcopy(chance.choice(VALUES)))
         return
 
 
