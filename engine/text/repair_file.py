@@ -154,7 +154,9 @@ class FileRepair:
         self._result.changes[kind] += count
         first = next((index for index, pair in enumerate(zip(before, after, strict=False)) if pair[0] != pair[1]), 0)
         start = max(first - 20, 0) if kind != "duplicate" else 0
-        shown = f"{one_line(before[start:], 80)} → {one_line(after[start:] if kind != 'duplicate' else after, 80)}"
+        # A duplicate's "after" is a place: whole, or it leads nowhere.
+        shown_after = one_line(after, 300) if kind == "duplicate" else one_line(after[start:], 80)
+        shown = f"{one_line(before[start:], 80)} → {shown_after}"
         self._log.write(f"{one_line(self._result.file, 400)}:{line}  {kind}  {shown}\n")
 
 

@@ -28,8 +28,10 @@ FIELDS: dict[str, tuple[str, ...]] = {
 
 KNOWN_COLUMNS = frozenset(name for names in FIELDS.values() for name in names)
 
-MESSAGE_FIELDS = frozenset({"role", "from", "speaker", "content", "value", "text", "tool_calls"})
-"""What of a message is read."""
+CONTENTS = ("content", "value", "text")
+"""Names of what a message says; the first that is there is read."""
+
+SPEAKER_FIELDS = ("role", "from", "speaker")
 
 MOST_SHAPES = 256
 """Sets of field names that a reader remembers."""
@@ -139,7 +141,7 @@ class RecordReader:
         if completion is not None and prompt is None and extra is not None:
             prompt, extra = extra, None
         if completion is not None and prompt is not None:
-            return self._pair(record, prompt, extra, completion)
+            return self._pair(record, prompt, extra, completion, line)
         self._read = []
         text = self._field(record, "text")
         if text is not None:
@@ -147,8 +149,9 @@ class RecordReader:
         names = ", ".join(str(name)[:20] for name in list(record)[:8]) or "nothing"
         raise ShapeError(f"none of the known fields is there (it has: {names})")
 
-    def _pair(self, record: dict[str, Any], prompt: Any, extra: object, completion: Any) -> list[Said]:
+    def _pair(self, record: dict[str, Any], prompt: Any, extra: object, completion: Any, line: int) -> list[Said]:
         if _is_messages(prompt) and _is_messages(completion):
+            self._tell_unused(_unused_in([*prompt, *completion]), line)
             return [*self._system(record), *(_message(message) for message in (*prompt, *completion))]
         question = _text(prompt).strip()
         if extra is not None and _text(extra).strip():
@@ -211,9 +214,14 @@ def _unused_in(messages: list[Any]) -> list[str]:
         for message in messages
         if isinstance(message, dict) and len(message) > 2
         for name, value in message.items()
-        if name not in MESSAGE_FIELDS and holds_text(value)
+        if name not in (*SPEAKER_FIELDS, _content_name(message)) and holds_text(value)
+        if name != "tool_calls" or not isinstance(value, list)
     }
     return sorted(found)
+
+
+def _content_name(message: dict[str, Any]) -> str:
+    return next((name for name in CONTENTS if message.get(name) is not None), "")
 
 
 def _message(message: object) -> Said:
@@ -223,8 +231,8 @@ def _message(message: object) -> Said:
     name = speaker.strip().lower() if isinstance(speaker, str) else ""
     if name not in SPEAKERS:
         raise ShapeError(f"a message has the role {_short(speaker)}; known are user, assistant, system and tool")
-    content = message.get("content", message.get("value", message.get("text")))
-    text = "" if content is None else _text(content).strip()
+    content = _content_name(message)
+    text = _text(message[content]).strip() if content else ""
     role = SPEAKERS[name]
     calls = message.get("tool_calls")
     if isinstance(calls, list):

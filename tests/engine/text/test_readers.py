@@ -183,13 +183,20 @@ def test_fields_that_are_not_read_are_told_once() -> None:
         {"prompt": "c", "completion": "d", "id": 8, "source": "web"},
         {"text": "e", "prompt": "no answer"},
         {"messages": [{"role": "user", "content": "a", "mood": "glad"}, {"role": "assistant", "content": "b"}]},
+        {"messages": [{"role": "user", "content": None, "value": "a"}, {"from": "gpt", "value": "b", "text": "c"}]},
+        {
+            "prompt": [{"role": "user", "content": "a", "tool_calls": "f()"}],
+            "completion": [{"role": "assistant", "content": "b"}],
+        },
     ]
     documents, problems = read("\n".join(map(json.dumps, rows)), "jsonl")
-    assert len(documents) == 4
+    assert [[turn.text for turn in document.turns] for document in documents[3:]] == [["a", "b"]] * 3
     assert [(problem.code, problem.line, problem.text, problem.lost) for problem in problems] == [
         ("unused_fields", 1, "source", 0),
         ("unused_fields", 3, "prompt", 0),
         ("unused_fields", 4, "messages.mood", 0),
+        ("unused_fields", 5, "messages.text", 0),
+        ("unused_fields", 6, "messages.tool_calls", 0),
     ]
     documents, problems = read("prompt,completion,topic\na,b,trees\nc,d,\n", "csv")
     assert [(problem.code, problem.line, problem.text) for problem in problems] == [("unused_fields", 2, "topic")]
