@@ -8,9 +8,9 @@
 `--train` makes a project in --folder with all files of data/, without every twentieth entry, which goes into a file
 of its own to be scored at the end. The job leaves all but the epochs to the program, and holds out nothing more: what
 is published is the end of the run. (Of a run that validates itself, the weights that guess unseen entries best are
-published. That moment comes long before the answers are known.) `forge-tui --batch` runs it. Stop it when you like
-(Ctrl-C, SIGTERM): the same command continues. The figures are kept in the folder, where --markdown finds them. After
-a change of the data, name another folder.
+published, which can be earlier ones.) `forge-tui --batch` runs it. Stop it when you like (Ctrl-C, SIGTERM): the same
+command continues. The figures are kept in the folder, where --markdown finds them. After a change of the data, name
+another folder.
 
 What is asked is in corpora_prompts.toml and nowhere in the data: 100 paraphrases of questions that the data answer,
 and 60 requests, each with the tool it is for. Answers are greedy: no chance, no repetition penalty. `--answers` prints
