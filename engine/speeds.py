@@ -15,7 +15,7 @@ from typing import Any, TypeGuard
 from engine.errors import ForgeError
 from engine.files import write_atomic
 from engine.processor import processor_name
-from engine.sizes import SIZES, Dimensions
+from engine.sizes import SIZES, Dimensions, name_of
 
 WEIGHT = 0.5
 """Of the newest run in what is remembered."""
@@ -82,8 +82,8 @@ def _read() -> dict[str, Any]:
 
 
 def _shape(dims: Dimensions) -> str:
-    named = next((name for name, size in SIZES.items() if size.dimensions == dims), "")
-    return named or f"{dims.layers}x{dims.dim}x{dims.ffn}"
+    name = name_of(dims)
+    return name if name in SIZES else f"{dims.layers}x{dims.dim}x{dims.ffn}"
 
 
 def _is_speed(value: object) -> TypeGuard[float]:

@@ -69,6 +69,11 @@ class CourseStage:
         steps = self.steps_per_epoch * self.epochs
         return min(steps, self.limit) if self.limit else steps
 
+    @property
+    def passes(self) -> float:
+        """Epochs that it really takes; not whole where the run is planned for a time."""
+        return self.steps / self.steps_per_epoch
+
     def order(self, epoch: int) -> EpochOrder:
         """The packed rows of an epoch; the last one asked for is kept."""
         if self._order is None or self._order[0] != epoch:
@@ -105,7 +110,7 @@ class Course:
     @property
     def epochs(self) -> float:
         """Epochs from start to end; not whole where the run is planned for a time."""
-        return sum(stage.steps / stage.steps_per_epoch for stage in self.stages)
+        return sum(stage.passes for stage in self.stages)
 
     def locate(self, step: int) -> Position:
         """The position of optimizer step `step` (0-based)."""
@@ -115,7 +120,7 @@ class Course:
                 epoch, inner = divmod(step, stage.steps_per_epoch)
                 return Position(index, epoch, inner, stage.steps_per_epoch, epochs_before, step + 1 == stage.steps)
             step -= stage.steps
-            epochs_before += stage.steps / stage.steps_per_epoch
+            epochs_before += stage.passes
         raise IndexError(step)
 
     def learning_rate(self, step: int) -> float:

@@ -186,11 +186,12 @@ def _in_time(
     limits = [max(1, stage.steps * fitting // course.steps) for stage in course.stages]
     epochs = max(1, math.ceil(limits[0] / course.stages[0].steps_per_epoch))
     # What shapes a step was measured and stays; what depends on the length of the run is decided once more.
-    fixed = {name: getattr(recipe, name) for name in ("batch_size", "gradient_accumulation", "learning_rate")}
+    shape = ("optimizer", "learning_rate", "batch_size", "gradient_accumulation")
+    fixed = {name: getattr(recipe, name) for name in shape}
     again = resolve(replace(job.train, epochs=epochs, **fixed), replace(facts, epochs=epochs, why_epochs=""))
     reason = f"as many as end within {job.train.max_time}: {sum(limits):,} steps of {course.steps:,}"
-    kept = {name: recipe.why[name] for name in [*(f"train.{name}" for name in fixed), "train.optimizer"]}
-    recipe = replace(again, optimizer=recipe.optimizer, why={**again.why, **kept, "train.epochs": reason})
+    kept = {f"train.{name}": recipe.why[f"train.{name}"] for name in shape}
+    recipe = replace(again, why={**again.why, **kept, "train.epochs": reason})
     return recipe, _course(job, corpora, recipe, limits)
 
 
@@ -278,7 +279,7 @@ def _plan(
     from engine.job_file import to_table
 
     dims, vocabulary = facts.dims, facts.vocabulary
-    tokens = sum(stage.corpus.train_tokens * stage.steps / stage.steps_per_epoch for stage in course.stages)
+    tokens = sum(stage.corpus.train_tokens * stage.passes for stage in course.stages)
     flops = remembered_flops(placement.device, placement.threads, dims)
     if flops is None and placement.device == "cpu":
         flops = machine_flops(placement.threads)
@@ -298,7 +299,7 @@ def _plan(
         stages=[
             StagePlan(
                 name=stage.name,
-                epochs=math.ceil(stage.steps / stage.steps_per_epoch),
+                epochs=math.ceil(stage.passes),
                 steps=stage.steps,
                 tokens_per_epoch=stage.corpus.train_tokens,
                 documents=stage.corpus.train_documents,

@@ -325,3 +325,14 @@ def test_how_fast_a_run_was_corrects_the_next_estimate(tiny_run: Make, monkeypat
     after = prepared(tiny).plan.seconds
     assert before is not None and after is not None and isinstance(done, Done)
     assert abs(after - done.seconds) < abs(before - done.seconds)
+
+
+def test_max_time_decides_the_rest_as_for_a_job_of_that_length(tiny_run: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rehearsal, "seconds_per_step", lambda *_: 10.0)
+    much = corpus(100)  # so much that the bounds of weight decay do not hide what it depends on
+    timed = plan(tiny_run, "train.max_time=6h", "train.epochs=40", "train.learning_rate=auto", text=much)
+    short = plan(tiny_run, f"train.epochs={timed.epochs}", "train.learning_rate=auto", text=much)
+    assert 2 < timed.epochs < 40 and timed.job["train"]["optimizer"] == "muon"
+    assert 0.1 < timed.job["train"]["weight_decay"] < 3.2
+    for key in ("optimizer", "learning_rate", "weight_decay", "average", "save_every"):
+        assert timed.job["train"][key] == short.job["train"][key], key
