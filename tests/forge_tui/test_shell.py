@@ -149,6 +149,7 @@ async def test_every_screen_fits_and_can_be_resized(
             rows = screen_text(app).split("\n")
             assert len(rows) == size[1] and "all keys" in rows[-1] and "forge-tui" in rows[0]
         await pilot.resize_terminal(80, 24)
+        await wait_for(pilot, lambda: app.size == (80, 24))  # the event comes in its own time
         await settle(pilot)
         assert len(screen_text(app).split("\n")) == 24
 

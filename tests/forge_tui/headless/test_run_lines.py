@@ -89,7 +89,7 @@ def test_the_plan_in_four_lines() -> None:
     stages = [
         StagePlan(name=name, epochs=1, steps=2, tokens_per_epoch=3, documents=4, learning_rate=0.1) for name in "ab"
     ]
-    assert "stage b: 4 documents, 1 epochs, 2 steps, lr 1.0e-1" in plan_lines(plan(stages=stages))
+    assert "stage b: 4 documents, 1 epoch, 2 steps, lr 1.0e-1" in plan_lines(plan(stages=stages))
     assert "none held out" in plan_lines(plan(validation_documents=0))[1]
 
 

@@ -79,9 +79,9 @@ def test_files_are_named_from_where_one_stands(call: Call, root: Path, asked: di
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--epochs", "many"], 'train.epochs must be a whole number from 1 to 1,000,000, not "many".'),
-        (["--epochs", "0"], "train.epochs must be a whole number from 1 to 1,000,000, not 0."),
-        (["--epochs", "-3"], 'train.epochs must be a whole number from 1 to 1,000,000, not "-3".'),
+        (["--epochs", "many"], 'train.epochs must be a whole number from 1 to 1,000,000 or "auto", not "many".'),
+        (["--epochs", "0"], 'train.epochs must be a whole number from 1 to 1,000,000 or "auto", not 0.'),
+        (["--epochs", "-3"], 'train.epochs must be a whole number from 1 to 1,000,000 or "auto", not "-3".'),
         (["--model", "medum"], 'There is no size "medum". Did you mean "medium"?'),
         (["--set", "train.epoch=3"], 'Unknown key "train.epoch". Did you mean "epochs"?'),
         (["--data", ""], "data.files[0] is empty."),
