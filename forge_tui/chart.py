@@ -13,6 +13,8 @@ from forge_tui.figures import nice_ticks, tick_label
 
 ZOOMS = (1.0, 0.5, 0.25, 0.1, 0.05)
 """Shares of the run that fit into the chart."""
+LARGEST = 1e12
+"""Larger losses are not drawn, and smaller ones than its inverse not lower (on a logarithmic axis)."""
 SMOOTHING = (0.0, 0.03, 0.1)
 """Share of the chart that an average spans."""
 SMOOTHING_WORDS = ("off", "some", "much")
@@ -169,8 +171,8 @@ def _knows_epochs(curve: Curve) -> bool:
 
 def _finite(points: Points, *, log: bool) -> list[tuple[float, float]]:
     """Only what can be drawn: a single NaN in a line would abort the process inside plotext."""
-    kept = [(x, y) for x, y in points if math.isfinite(x) and math.isfinite(y) and abs(y) < 1e12]
-    return [(x, math.log10(y)) for x, y in kept if y > 0] if log else kept
+    kept = [(x, y) for x, y in points if math.isfinite(x) and math.isfinite(y) and abs(y) < LARGEST]
+    return [(x, math.log10(max(y, 1 / LARGEST))) for x, y in kept if y > 0] if log else kept
 
 
 def _padded(low: float, high: float) -> tuple[float, float]:

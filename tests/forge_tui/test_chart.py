@@ -6,7 +6,7 @@ import math
 from unittest import mock
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from engine.events import Eval, Plan, Step
@@ -46,6 +46,8 @@ options = st.builds(
 
 
 @settings(max_examples=150, deadline=None)
+@example([5e-324, 3.0], 0, ChartOptions(log=True), 80, 12, UNICODE)
+@example([2e-313], 2, ChartOptions(log=True), 80, 12, UNICODE)
 @given(st.lists(anything, max_size=60), st.integers(0, 5), options, st.integers(0, 130), st.integers(0, 45),
        st.sampled_from([UNICODE, ASCII]))  # fmt: skip
 def test_any_run_is_drawn_in_exactly_the_given_size(
