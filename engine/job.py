@@ -5,7 +5,7 @@ Reading and writing the file is in `engine.job_file`; what "auto" becomes is dec
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Literal
 
 from msgspec import Meta
@@ -44,6 +44,8 @@ class DataFile:
     """Name of a format, or "auto" to look."""
     weight: Annotated[float, Meta(gt=0.0, le=1000.0)] = 1.0
     """How often its documents are seen in an epoch, on average."""
+    columns: dict[str, str] = field(default_factory=dict, hash=False)
+    """For records (JSON, CSV, Parquet): our field names to the file's own, as in { prompt = "frage" }."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,7 @@ class DataSection:
     """[data]: what it is trained on."""
 
     files: Annotated[list[str | DataFile], Meta(min_length=1)] = field(default_factory=lambda: [DEFAULT_DATA])
-    """Files, globs, or tables with `path`, `format` and `weight`."""
+    """Files, globs, or tables with `path`, `format`, `weight` and `columns`."""
     format: str = "auto"
     """Format of the files that do not name one."""
     validation: Annotated[float, Meta(ge=0.0, le=0.5)] = 0.05
@@ -168,5 +170,5 @@ class Job:
         if isinstance(entry, str):
             return DataFile(path=entry, format=self.data.format)
         if entry.format == "auto" and self.data.format != "auto":
-            return DataFile(path=entry.path, format=self.data.format, weight=entry.weight)
+            return replace(entry, format=self.data.format)
         return entry

@@ -151,6 +151,7 @@ def _check_values(job: Job, error: _Failure) -> None:
                 raise error(path, f"{schema.dotted(path)} is empty.", "Name a file.")
             if isinstance(entry, DataFile):
                 check((*path, "format"), lambda name=entry.format: _check_format(name))  # type: ignore[misc]
+                check((*path, "columns"), lambda columns=entry.columns: _check_columns(columns))  # type: ignore[misc]
     seen: set[str] = set()
     for index, stage in enumerate(job.stage):
         if not stage.name.strip() or stage.name in seen:
@@ -164,6 +165,13 @@ def _check_format(name: str) -> None:
         from engine.text.formats import check_format
 
         check_format(name)
+
+
+def _check_columns(columns: dict[str, str]) -> None:
+    if columns:
+        from engine.text.formats import check_format
+
+        check_format("auto", columns)
 
 
 def _apply_override(data: dict[str, Any], override: str) -> tuple[str, ...]:
@@ -236,6 +244,12 @@ def to_table(job: Job) -> dict[str, Any]:
     return table
 
 
+def file_table(file: DataFile) -> dict[str, Any]:
+    """A data file as a table for TOML: its path, and what is not as usual."""
+    usual = msgspec.to_builtins(DataFile(file.path))
+    return {key: value for key, value in msgspec.to_builtins(file).items() if key == "path" or value != usual[key]}
+
+
 def dump_job(job: Job, why: Mapping[str, str] | None = None, resolved: Mapping[str, Any] | None = None) -> str:
     """job.toml: the job, the reasons of the values that were "auto", and what else was decided at the start."""
     table = to_table(job)
@@ -299,8 +313,12 @@ def _plain(value: Any) -> Any:
         import tomlkit
 
         inline = tomlkit.inline_table()
-        inline.update(msgspec.to_builtins(value))
+        inline.update(file_table(value) if isinstance(value, DataFile) else msgspec.to_builtins(value))
         return inline
     if isinstance(value, list | tuple):
-        return [_plain(entry) for entry in value]
+        import tomlkit
+
+        array = tomlkit.array()  # a list that holds only tables would become [[sections]], away from its key
+        array.extend(_plain(entry) for entry in value)
+        return array
     return value

@@ -95,6 +95,7 @@ _NAMES = {
     bool: "`true`, `false`",
     Dimensions: "table",
     DataFile: "table",
+    dict[str, str]: "table of texts",
 }
 
 

@@ -140,6 +140,8 @@ def _phrase(kind: Any, meta: Meta | None) -> str:
     if typing.get_origin(kind) is list:
         least = meta.min_length if meta is not None else None
         return "a list" if not least else "a list with at least one entry"
+    if typing.get_origin(kind) is dict:
+        return "a table of texts"
     if dataclasses.is_dataclass(kind):
         return "a table"
     if kind is bool:

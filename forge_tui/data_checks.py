@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ from engine.errors import ForgeError
 from engine.files import write_atomic
 from engine.job import Job
 from engine.project import Project
-from engine.text.errand import Check
+from engine.text.errand import Asked, Check
 from engine.text.report import Report
 from engine.typed import convert
 from forge_tui.errand_process import ErrandProcess
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 KEPT_FILES = 300
 """Results that stay on the disk."""
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,9 +164,9 @@ def _stamp(request: Check) -> str | None:
     """Names the files as they are on the disk now; None when one is gone."""
     parts: list[object] = [VERSION, request.sequence_length]
     try:
-        for path, name in request.files:
-            status = Path(path).stat()
-            parts.append((path, name, status.st_size, status.st_mtime_ns))
+        for file in request.files:
+            status = Path(file.path).stat()
+            parts.append((file.path, file.format, file.columns, status.st_size, status.st_mtime_ns))
         if request.tokenizer is not None:
             status = (Path(request.tokenizer) / "tokenizer.json").stat()
             parts.append((request.tokenizer, status.st_mtime_ns, status.st_size))
@@ -181,12 +181,17 @@ def tokenizer_folder(project: Project, job: Job) -> Path | None:
     return folder if job.train.method != "build" and (folder / "tokenizer.json").is_file() else None
 
 
-def check_of(project: Project, job: Job | None, files: Sequence[tuple[Path, str]]) -> Check:
-    """The check of some files (with their formats), as it fits a job."""
+def asked(path: Path, format: str, columns: Mapping[str, str]) -> Asked:  # noqa: A002
+    """A file to check, with what the job says of it."""
+    return Asked(str(path), format, tuple(sorted(columns.items())))
+
+
+def check_of(project: Project, job: Job | None, files: Iterable[Asked]) -> Check:
+    """The check of some files, as it fits a job."""
     length = job.train.sequence_length if job is not None else "auto"
     folder = tokenizer_folder(project, job) if job is not None else None
     return Check(
-        files=tuple((str(path), name) for path, name in files),
+        files=tuple(files),
         sequence_length=length if isinstance(length, int) else 512,
         tokenizer=None if folder is None else str(folder),
     )

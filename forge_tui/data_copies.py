@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -73,7 +73,13 @@ def repair_copy(app: ForgeApp, file: Path, kept: Kept) -> None:
           nothing="There is nothing that can be repaired without asking you.")  # fmt: skip
 
 
-def convert_copy(app: ForgeApp, file: Path, format: str, kept: Kept) -> None:  # noqa: A002
+def convert_copy(
+    app: ForgeApp,
+    file: Path,
+    format: str,  # noqa: A002
+    columns: Mapping[str, str],
+    kept: Kept,
+) -> None:
     """Ask for a format, convert a copy, say what would be lost, and keep it if that is wanted."""
 
     def chosen(target: str | None) -> None:
@@ -82,7 +88,13 @@ def convert_copy(app: ForgeApp, file: Path, format: str, kept: Kept) -> None:  #
         folder = _workbench(app)
         copy = folder / "copy"
         errand = ErrandProcess(
-            Convert(file=str(file), format=format, target=target, copy=str(copy))  # type: ignore[arg-type]
+            Convert(
+                file=str(file),
+                format=format,
+                target=target,  # type: ignore[arg-type]
+                copy=str(copy),
+                columns=dict(columns),
+            )
         )
         name = converted_name(file, target)
 

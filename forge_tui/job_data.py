@@ -12,7 +12,7 @@ from engine.text.errand import Check
 from engine.text.findings.amount import LINE_BYTES, equivalent_lines
 from engine.text.report import Bar
 from engine.text.tokenizer import suggest_vocabulary
-from forge_tui.data_checks import Checked, DataChecks, check_of
+from forge_tui.data_checks import Checked, DataChecks, asked, check_of
 from forge_tui.forecast import BYTES_PER_TOKEN, Amount, middle_of
 from forge_tui.picks import Pick, picks_of
 from forge_tui.text import one_line
@@ -59,7 +59,8 @@ def checks_wanted(project: Project, job: Job) -> list[Check]:
 
 
 def _check(project: Project, job: Job, pick: Pick) -> Check:
-    return check_of(project, job, [(pick.path, job.data.format if pick.format == "auto" else pick.format)])
+    name = job.data.format if pick.format == "auto" else pick.format
+    return check_of(project, job, [asked(pick.path, name, pick.columns)])
 
 
 def amount_of(project: Project, job: Job, checks: DataChecks, own_vocabulary: int | None) -> Amount:

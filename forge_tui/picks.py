@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from engine.errors import DataError, UsageError
@@ -28,6 +28,8 @@ class Pick:
     weight: float = 1.0
     pattern: str = ""
     """The glob that names it; empty when it is named itself."""
+    columns: Mapping[str, str] = field(default_factory=dict, hash=False)
+    """As in the job: our field names to the file's own."""
 
 
 def picks_of(project: Project, job: Job, entries: Sequence[str | DataFile] | None = None) -> list[Pick]:
@@ -43,7 +45,7 @@ def picks_of(project: Project, job: Job, entries: Sequence[str | DataFile] | Non
             pattern = file.path if len(paths) > 1 or str(path) != str(project.root / file.path) else ""
             name = _name(project, path) if pattern else file.path
             own = "auto" if isinstance(entry, str) else entry.format
-            picks.append(Pick(Path(os.path.normpath(path)), name, own, file.weight, pattern))
+            picks.append(Pick(Path(os.path.normpath(path)), name, own, file.weight, pattern, file.columns))
     return picks
 
 
@@ -110,8 +112,8 @@ def as_files(picks: Sequence[Pick]) -> list[str | DataFile]:
             continue
         globs.add(pick.pattern)
         name = pick.pattern or pick.name
-        plain = pick.weight == 1.0 and pick.format == "auto"
-        files.append(name if plain else DataFile(name, pick.format, pick.weight))
+        plain = pick.weight == 1.0 and pick.format == "auto" and not pick.columns
+        files.append(name if plain else DataFile(name, pick.format, pick.weight, dict(pick.columns)))
     return files
 
 

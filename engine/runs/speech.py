@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 PIECE_SECONDS = 0.03
 """Text is sent at most this often, however fast a model is."""
 ONE_THREAD_BELOW = 100_000_000
-"""Parameters up to which one core answers as fast as two (measured from mini to medium, 91 M: 96 against 81 tokens/s for
-mini, 24 against 23 for medium), and, with other work on the cores, three times as fast as threads that wait for one
-another."""
+"""Parameters below which one core answers as fast as two (96 against 81 tokens/s for mini, 24 against 23 for medium),
+and three times as fast beside other work: threads wait for one another.
+"""
 _NICEST = 19
 
 

@@ -26,11 +26,19 @@ NICE = 10
 """Behind everything that somebody waits for."""
 
 
+class Asked(msgspec.Struct, frozen=True, array_like=True):
+    """A file to check."""
+
+    path: str
+    format: str = "auto"
+    columns: tuple[tuple[str, str], ...] = ()
+    """Our field names and the file's own."""
+
+
 class Check(msgspec.Struct, frozen=True, tag="check", kw_only=True):
     """Check files; the result is a Checked."""
 
-    files: tuple[tuple[str, str], ...]
-    """Paths and formats."""
+    files: tuple[Asked, ...]
     sequence_length: int | None = None
     tokenizer: str | None = None
     """Folder of a model whose tokenizer counts."""
@@ -51,6 +59,8 @@ class Convert(msgspec.Struct, frozen=True, tag="convert", kw_only=True):
     target: Literal["jsonl", "qa", "chat", "text"]
     copy: str
     """The file to write."""
+    columns: dict[str, str] = {}
+    """Our field names to the file's own."""
 
 
 Request = Check | Repair | Convert
@@ -112,7 +122,7 @@ def _check(request: Check) -> dict[str, Any]:
             _say(progress=[now.bytes_done, now.bytes_total, now.seconds_left])
 
     counter = None if request.tokenizer is None else _Counter(Path(request.tokenizer))
-    files = [DataFile(path, name) for path, name in request.files]
+    files = [DataFile(file.path, file.format, dict(file.columns)) for file in request.files]
     report = lint(files, sequence_length=request.sequence_length, tokenizer=counter, progress=progress)
     size = sum(Path(file.path).stat().st_size for file in files if Path(file.path).exists())
     vocabulary, why = (counter.vocabulary, "the model's own") if counter else suggest_vocabulary(max(size, 1))
@@ -145,7 +155,7 @@ def _convert(request: Convert) -> dict[str, Any]:
     temporary = copy.with_name(f".{copy.name}.tmp")
     try:
         with temporary.open("w", encoding="utf-8", newline="\n", errors="replace") as stream:
-            done = convert(request.file, request.target, stream.write, source=request.format)
+            done = convert(request.file, request.target, stream.write, source=request.format, columns=request.columns)
         temporary.replace(copy)
     except OSError as problem:
         from engine.files import os_error

@@ -20,6 +20,7 @@ from engine.errors import DataError
 from engine.text.cuts import Cuts, cuts_of
 from engine.text.formats import Sniff, open_text, read_documents, sniff
 from engine.text.pieces import Entry, Piece, as_text, entries_of
+from engine.text.readers.record import Columns
 from engine.text.source import NotUtf8Error, open_regular
 
 PIECE = 1 << 15
@@ -45,6 +46,7 @@ class Outline:
         """Bytes on the disk."""
         self.stamp = stamp
         """Time of change in nanoseconds."""
+        self.columns: Columns | None = None
         self.problem: DataError | None = None
         """Why it cannot be trained on as it is; it is shown all the same."""
         self.cuts: Cuts | None = None if head[:2] == b"\x1f\x8b" else cuts_of(found.format, head)
@@ -67,8 +69,13 @@ class Outline:
         self._documents_before: list[int] = [0]
 
     @classmethod
-    def open(cls, path: Path | str, format: str = "auto") -> Outline:  # noqa: A002
+    def open(cls, path: Path | str, format: str = "auto", columns: Columns | None = None) -> Outline:  # noqa: A002
         """Open a file for looking at it.
+
+        Args:
+            path: The file.
+            format: A key of formats.FORMATS, or "auto".
+            columns: Our field names to the file's own.
 
         Raises:
             DataError: it cannot be opened, is empty, or is not text at all.
@@ -85,7 +92,7 @@ class Outline:
             found = Sniff(format, "certain", "it was named")
         handle, size, stamp = open_regular(path)
         outline = cls(path, found, handle, size, stamp, handle.read(PIECE))
-        outline.problem = problem
+        outline.problem, outline.columns = problem, columns
         if outline.cuts is None:
             outline._read_head()
         return outline
@@ -181,7 +188,7 @@ class Outline:
             fix = "Repair a copy: forge-tui check FILE --fix DIR"
             self.problem = DataError("This is not UTF-8 text throughout.", fix=fix, file=self.path)
         repeated = self._head if self.cuts.repeat_header and index > 0 else b""
-        entries, lines = entries_of(text, as_text(repeated), self.format, str(self.path))
+        entries, lines = entries_of(text, as_text(repeated), self.format, str(self.path), self.columns)
         opens = start == self.start_of(0) or self._opens(start)
         if not opens and entries and entries[0].document is None:
             first = entries[0]
@@ -200,7 +207,7 @@ class Outline:
         entries: list[Entry] = []
         size = 0
         try:
-            for document in read_documents(self.path, self.format, report=lambda problem: None):
+            for document in read_documents(self.path, self.format, columns=self.columns, report=lambda problem: None):
                 size += document.text_bytes
                 if len(entries) >= HEAD_DOCUMENTS or size > HEAD_BYTES:
                     self.partial = True

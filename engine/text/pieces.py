@@ -9,6 +9,7 @@ from engine.errors import DataError
 from engine.text.conversation import Document
 from engine.text.formats import FORMATS
 from engine.text.problem import Problem
+from engine.text.readers.record import Columns
 from engine.text.source import text_source
 
 _STRUCTURE = re.compile(r'[\s\[\]{},]*(?:"[^"]{0,80}"\s*:\s*\[?\s*\{?\s*)?')
@@ -52,7 +53,13 @@ def as_text(data: bytes) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
 
 
-def entries_of(text: str, header: str, format: str, name: str) -> tuple[list[Entry], int]:  # noqa: A002
+def entries_of(
+    text: str,
+    header: str,
+    format: str,  # noqa: A002
+    name: str,
+    columns: Columns | None = None,
+) -> tuple[list[Entry], int]:
     """The documents of a piece of text and the lines that are in none, in order; and the number of lines.
 
     Args:
@@ -60,12 +67,13 @@ def entries_of(text: str, header: str, format: str, name: str) -> tuple[list[Ent
         header: Lines that the reader needs before them (a table's column names), or nothing.
         format: A key of formats.FORMATS.
         name: The file's name.
+        columns: Our field names to the file's own.
     """
     problems: list[Problem] = []
     documents: list[Document] = []
     try:
         source = text_source(header + text, name)
-        documents += FORMATS[format](source, problems.append, None)
+        documents += FORMATS[format](source, problems.append, columns)
     except DataError as error:
         problems.append(Problem("unreadable", 1, error.text))
     shift = header.count("\n")

@@ -107,7 +107,7 @@ def cache_tokens(
         DiskFullError: no space; nothing is left behind.
     """
     path = Path(file.path)
-    content = _content_hash(path)
+    content = content_hash(path)
     columns: Mapping[str, str] | None = getattr(file, "columns", None)
     reading = [file.format, sorted((columns or {}).items()), "".join(path.suffixes).lower(), strict]
     key = hashlib.sha256(json.dumps([VERSION, content, reading, tokenizer.hash]).encode()).hexdigest()[:32]
@@ -134,7 +134,7 @@ def cache_tokens(
                     skipped,
                     lambda done: progress(path, done, size) if progress else None,
                 )
-                if _content_hash(path) != content:
+                if content_hash(path) != content:
                     raise DataError("The file changed while it was read.", file=path, fix="Run it again.")
                 temporary.rename(folder)
             fsync_folder(cache)
@@ -245,7 +245,12 @@ def _filled(documents: Iterable[Document], skipped: Counter[str]) -> Iterator[Do
             yield document
 
 
-def _content_hash(path: Path) -> str:
+def content_hash(path: Path) -> str:
+    """Of a file's bytes.
+
+    Raises:
+        DataError: it cannot be opened, or is no regular file.
+    """
     from engine.text.source import open_regular
 
     handle, _, _ = open_regular(path)

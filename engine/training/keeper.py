@@ -16,6 +16,7 @@ from engine.events import Advice, Checkpoint, Resumed
 from engine.model.names import from_hf, to_hf
 from engine.training import checkpoint
 from engine.training.progress import Progress
+from engine.training.step import tensors
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -159,7 +160,7 @@ class Keeper:
             return None
         batch = trainer.course.batches(trainer.progress.step, 1)[0]
         with torch.no_grad(), self._prepared.placement.autocast():
-            return float(trainer.decoder.loss(*trainer.tensors(batch)))
+            return float(trainer.decoder.loss(*tensors(batch, trainer.placement.device)))
 
     def _write_extras(self, folder: Path) -> None:
         """What makes the checkpoint a model folder that other tools open."""

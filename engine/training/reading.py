@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -12,6 +12,8 @@ from engine.errors import DataError
 from engine.events import Advice, Log
 from engine.job import DataFile, Job
 from engine.project import Project
+from engine.text.sanitize import one_line
+from engine.training.waiting import Waiting
 
 if TYPE_CHECKING:
     from engine.model.info import ModelInfo
@@ -62,25 +64,28 @@ def paths_of(project: Project, entry: DataFile) -> list[Path]:
     return expand([entry.path], project.root)
 
 
+def files_of(project: Project, entries: Iterable[DataFile]) -> list[DataFile]:
+    """The entries with every glob written out, their paths absolute; a file that is named twice is there twice."""
+    return [replace(entry, path=str(path)) for entry in entries for path in paths_of(project, entry)]
+
+
 def documents_of(project: Project, job: Job) -> Iterator[Document]:
     from engine.text.formats import read_documents
 
-    seen: set[Path] = set()
-    for entry in job.all_files:
-        for path in paths_of(project, entry):
-            if path not in seen:
-                seen.add(path)
-                yield from read_documents(path, entry.format)
+    seen: set[str] = set()
+    for file in files_of(project, job.all_files):
+        if file.path not in seen:
+            seen.add(file.path)
+            yield from read_documents(file.path, file.format, columns=file.columns)
 
 
 def has_conversations(project: Project, job: Job) -> bool:
     from engine.text.formats import read_documents
 
-    files = ((entry, path) for entry in job.all_files for path in paths_of(project, entry))
     return any(
         not document.is_prose
-        for entry, path in files
-        for document in itertools.islice(read_documents(path, entry.format), 20)
+        for file in files_of(project, job.all_files)
+        for document in itertools.islice(read_documents(file.path, file.format, columns=file.columns), 20)
     )
 
 
@@ -90,11 +95,7 @@ def read_corpora(project: Project, job: Job, tokenizer: Tokenizer, reporter: Rep
     corpora = []
     groups = [("main", job.data.files), *((stage.name, stage.files) for stage in job.stage)]
     for name, entries in groups:
-        files = [
-            replace(job.data_file(entry), path=str(path))
-            for entry in entries
-            for path in paths_of(project, job.data_file(entry))
-        ]
+        files = files_of(project, map(job.data_file, entries))
         corpus = build(
             files,
             tokenizer,
@@ -102,6 +103,7 @@ def read_corpora(project: Project, job: Job, tokenizer: Tokenizer, reporter: Rep
             validation=job.data.validation,
             seed=SPLIT_SEED,
             deduplicate=job.data.deduplicate,
+            progress=_progress(reporter),
         )
         if corpus.train_tokens == 0:
             raise DataError(
@@ -123,3 +125,15 @@ def read_corpora(project: Project, job: Job, tokenizer: Tokenizer, reporter: Rep
             )
         corpora.append(corpus)
     return corpora
+
+
+def _progress(reporter: Reporter) -> Callable[[Path, int, int], None]:
+    """Says how far each file is while it is tokenised for the first time."""
+    waiting: dict[Path, Waiting] = {}
+
+    def progress(path: Path, done: int, size: int) -> None:
+        if path not in waiting:
+            waiting[path] = Waiting(reporter, f"Tokenising {one_line(path.name, 60)}")
+        waiting[path](done, size)
+
+    return progress

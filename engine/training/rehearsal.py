@@ -9,6 +9,7 @@ import torch
 
 from engine.errors import UsageError
 from engine.training.optimizer import Optimizer
+from engine.training.step import accumulate
 
 if TYPE_CHECKING:
     from engine.model.architecture import Architecture
@@ -74,13 +75,7 @@ def seconds_per_step(
     until = time.monotonic() + budget
     for number in range(WARM_UP_STEPS + 1000):
         before = time.monotonic()
-        for batch in course.batches(number % course.steps, recipe.batch_size):
-            arrays = (
-                torch.from_numpy(array).to(placement.device) for array in (batch.ids, batch.targets, batch.weights)
-            )
-            with placement.autocast():
-                loss = decoder.loss(*arrays)
-            torch.autograd.backward(loss)
+        accumulate(decoder, course.batches(number % course.steps, recipe.batch_size), placement, scaler)
         torch.nn.utils.clip_grad_norm_(decoder.parameters(), 1.0)
         optimizer.set_rate(1e-5)
         optimizer.step(scaler)

@@ -13,7 +13,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from engine.errors import DivergedError, OutOfMemoryError
 from engine.estimate import training_memory
@@ -40,6 +39,7 @@ from engine.training.progress import Progress
 from engine.training.publish import publish_run
 from engine.training.sampler import answer
 from engine.training.start import first_decoder
+from engine.training.step import accumulate
 
 REPORT_SECONDS = (0.5, 5.0)
 """Between two reports of progress, at first and after ten hours: a journal of weeks stays small."""
@@ -197,23 +197,7 @@ class Trainer:
             self._shrink()
 
     def _accumulate(self, batches: list[Batch]) -> tuple[float, float]:
-        """Sum the gradients of all micro-batches of a step; each token counts the same in whichever it is."""
-        weight = float(sum(batch.weights.sum(dtype="float64") for batch in batches)) or 1.0
-        total = torch.zeros((), dtype=torch.float64)
-        for batch in batches:
-            with self.placement.autocast():
-                loss = self.decoder.loss(*self.tensors(batch))
-            torch.autograd.backward(self.scaler.scale(loss / weight))
-            total += loss.detach().double().cpu()
-        return float(total), weight
-
-    def tensors(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-        device = self.placement.device
-        return (
-            torch.from_numpy(batch.ids).to(device),
-            torch.from_numpy(batch.targets).to(device),
-            torch.from_numpy(batch.weights).to(device),
-        )
+        return accumulate(self.decoder, batches, self.placement, self.scaler)
 
     def _shrink(self) -> None:
         """Use less memory for the same result, or say that there is no way left.

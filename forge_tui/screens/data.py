@@ -279,7 +279,8 @@ class DataScreen(FilesScreen):
 
         path = self._need()
         if path is not None:
-            self._copy(lambda: convert_copy(app_of(self), path, self._format(path), self._kept))
+            columns = self.columns_of(path)
+            self._copy(lambda: convert_copy(app_of(self), path, self._format(path), columns, self._kept))
 
     def _copy(self, begin: Callable[[], None]) -> None:
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from engine.text.errand import Check
 from engine.text.sniff import LABELS
 from forge_tui import figures
 from forge_tui.access import app_of
-from forge_tui.data_checks import Checked, DataChecks, check_of, checks_of
+from forge_tui.data_checks import Checked, DataChecks, asked, check_of, checks_of
 from forge_tui.data_words import facts_of
 from forge_tui.file_rows import above_row, file_row, together_row
 from forge_tui.folder import FolderEntry, Listing, list_folder
@@ -188,10 +188,15 @@ class FilesScreen(PreviewScreen):
             return pick.format
         return job.data.format if job is not None else "auto"
 
+    def columns_of(self, path: Path) -> Mapping[str, str]:
+        """As the job names them."""
+        pick = find(self._picks, path)
+        return {} if pick is None else pick.columns
+
     def _request(self, paths: Sequence[Path]) -> Check:
         project = app_of(self).project
         assert project is not None
-        return check_of(project, self.job(), [(path, self._format(path)) for path in paths])
+        return check_of(project, self.job(), [asked(path, self._format(path), self.columns_of(path)) for path in paths])
 
     @property
     def request(self) -> Check | None:
@@ -227,7 +232,7 @@ class FilesScreen(PreviewScreen):
         training = app.view is not None and app.view.run.alive
         wanted = [request] if request is not None else []
         if not asked and training:
-            wanted = [one for one in wanted if sum(_size(Path(path)) for path, _ in one.files) < SMALL]
+            wanted = [one for one in wanted if sum(_size(Path(file.path)) for file in one.files) < SMALL]
         rest = [self._request([pick.path]) for pick in self._picks if pick.path.is_file() and _size(pick.path) < SMALL]
         self.checks.want(*wanted, *([] if training else rest))
         self._show_facts()
@@ -296,7 +301,7 @@ class FilesScreen(PreviewScreen):
         if request is None:
             words = "There is nothing here." if self.marked is None else "enter opens this folder."
             return [("", plain(words, palette.quiet))]
-        size = sum(_size(Path(path)) for path, _ in request.files)
+        size = sum(_size(Path(file.path)) for file in request.files)
         facts: list[Fact] = [("", plain(figures.size(size), palette.text))]
         running = self.checks.progress(request)
         if running is not None and running.share is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -87,6 +88,10 @@ class PreviewScreen(ForgeScreen):
 
     # ---- opening
 
+    def columns_of(self, path: Path) -> Mapping[str, str]:
+        """What the fields of a file's records are called, where their names are not the usual ones."""
+        return {}
+
     def open_file(self, path: Path, format: str = "auto", line: int = 0) -> None:  # noqa: A002
         """Show a file; at once if it is shown already."""
         app = app_of(self)
@@ -95,7 +100,7 @@ class PreviewScreen(ForgeScreen):
             if line:
                 self._go_line(line)
             return
-        self._wanted = (path, format)
+        self._wanted, columns = (path, format), self.columns_of(path)
         if outline is None or outline.path != path:
             self._close()
             self.preview.show(None, "opening ...")
@@ -108,7 +113,10 @@ class PreviewScreen(ForgeScreen):
             self._title_preview()
 
         app.background.start(
-            lambda: Outline.open(path, format), lambda opened: self._show_outline(opened, line), failed, group="outline"
+            lambda: Outline.open(path, format, columns),
+            lambda opened: self._show_outline(opened, line),
+            failed,
+            group="outline",
         )
 
     def _show_outline(self, outline: Outline, line: int) -> None:

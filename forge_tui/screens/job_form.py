@@ -12,7 +12,7 @@ from textual.containers import Horizontal, Vertical
 
 from engine.errors import ForgeError, UsageError
 from engine.files import write_atomic
-from engine.job_file import edit_job_text, parse_job, read_toml_text
+from engine.job_file import edit_job_text, file_table, parse_job, read_toml_text
 from forge_tui.access import app_of
 from forge_tui.forecast import Forecast, auto_values
 from forge_tui.job_fields import RATE_GUIDE, Field, as_typed, fields_of, from_typed
@@ -386,5 +386,4 @@ def _tables(stages: list[Any]) -> list[dict[str, Any]]:
 
 
 def _names(files: list[Any]) -> list[Any]:
-    return [one if isinstance(one, str) else {"path": one.path, "format": one.format, "weight": one.weight}
-            for one in files]  # fmt: skip
+    return [one if isinstance(one, str) else file_table(one) for one in files]

@@ -347,6 +347,19 @@ def test_edits_of_lists_and_stages() -> None:
     assert parse_job(edit_job_text(changed, {"stage": []})).stage == []
 
 
+def test_column_names_of_a_data_file() -> None:
+    text = '[data]\nformat = "csv"\nfiles = [{path = "b.csv", columns = {prompt = "frage"}}]\n'
+    job = parse_job(text)
+    assert job.all_files == [DataFile("b.csv", "csv", columns={"prompt": "frage"})]
+    file = job.data.files[0]
+    assert edit_job_text(text, {"data.files": [file]}).replace(" ", "") == text.replace(" ", "")
+    with pytest.raises(UsageError, match='There is no field "promt"') as failure:
+        parse_job(text.replace("prompt", "promt"), "forge.toml")
+    assert failure.value.line == 3
+    with pytest.raises(UsageError, match="a table of texts"):
+        parse_job(text.replace('{prompt = "frage"}', '"frage"'))
+
+
 @pytest.mark.parametrize(
     "changes", [{"train.epochs": 0}, {"train.epoch": 1}, {"model.name": "A"}, {"stage": [{"name": "x"}]}]
 )

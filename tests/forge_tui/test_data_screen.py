@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import unicodedata
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from textual.pilot import Pilot
 
 from engine.job import DataFile
-from engine.job_file import load_job
+from engine.job_file import edit_job_text, load_job
 from engine.project import Project
 from forge_tui import editor
 from forge_tui.app import ForgeApp
@@ -560,3 +561,19 @@ async def test_usable_at_the_smallest_size(project: Project, make_app: MakeApp, 
         await open_file(pilot, settle, "flawed.txt")
         await wait_for(pilot, lambda: "1 error" in screen_words(app), PATIENCE)
         assert "What is this?" in screen_text(app)
+
+
+async def test_column_names_of_the_job_are_used_and_kept(project: Project, make_app: MakeApp, settle: Settle) -> None:
+    (project.data / "fragen.csv").write_text("frage,antwort\nWhat is iron?,It is a metal that rusts in the rain.\n")
+    file = DataFile("data/fragen.csv", columns={"prompt": "frage", "completion": "antwort"})
+    text = project.job_file.read_text()
+    project.job_file.write_text(edit_job_text(text, {"data.files": ["data/flawed.txt", file]}))
+    app = make_app(project, start="data")
+    async with app.run_test(size=(120, 40)) as pilot:
+        await settle(pilot)
+        await open_file(pilot, settle, "fragen.csv")
+        await wait_for(pilot, lambda: "1 dialogue" in facts(app), PATIENCE)
+        assert "What is iron?" in screen_text(app) and "It is a metal that rusts" in screen_text(app)
+        await pilot.press("escape", "plus")
+        await settle(pilot)
+        assert files_of(project)[1] == replace(file, weight=1.5)

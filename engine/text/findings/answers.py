@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from engine.text.findings.batch import Batch
 from engine.text.findings.check import Check
@@ -18,6 +19,12 @@ ONE_SIDED = 20
 SENTENCE_ENDS = frozenset(".!?…。！？:;\"'”’)]}>`*|~—।؟")
 ENOUGH = 20
 """Answers that a file must have before its averages mean something."""
+PARAGRAPHS = 0.02
+"""Share of answers with blank lines within up to which these are an exception."""
+PROSE_CHARACTERS = 200
+"""Text after the first blank line of an answer from which it may be text of its own."""
+KEPT = 50
+"""Such answers that are kept until the file has been read."""
 
 
 class Answers(Check):
@@ -29,6 +36,8 @@ class Answers(Check):
         self._sloppy = 0
         self._sentences = 0
         self._sloppy_line = (0, "")
+        self._divided = 0
+        self._prose: list[tuple[int, str]] = []
 
     def batch(self, batch: Batch, ledger: Ledger) -> None:
         """Count words; look closely at short answers and at a sample of endings."""
@@ -45,6 +54,22 @@ class Answers(Check):
                 ledger.add("short_answer", turn.first_line, turn.text)
         for index in np.flatnonzero(says & (batch.words >= FEWEST_WORDS))[::7].tolist():
             self._style(batch, index)
+        self._paragraphs(batch, says)
+
+    def _paragraphs(self, batch: Batch, says: npt.NDArray[np.bool_]) -> None:
+        """Note answers with blank lines within: in a file of short ones the rest may be text of its own."""
+        newline = batch.raw == 10
+        gaps = np.flatnonzero(newline[1:] & newline[:-1])
+        if not len(gaps):
+            return
+        turns = np.unique(np.searchsorted(batch.raw_start, gaps, "right") - 1)
+        turns = turns[says[turns]]
+        self._divided += len(turns)
+        for index in turns[: max(0, KEPT - len(self._prose))].tolist():
+            turn = batch.turns[index]
+            head, _, tail = turn.text.partition("\n\n")
+            if len(tail) >= PROSE_CHARACTERS and "```" not in head and "tool_" not in head:
+                self._prose.append((turn.first_line + head.count("\n") + 2, tail.lstrip()))
 
     def _style(self, batch: Batch, index: int) -> None:
         turn = batch.turns[index]
@@ -67,6 +92,9 @@ class Answers(Check):
         if self._sentences >= ENOUGH and self._sloppy > self._sentences * 0.5:
             share = 100 * self._sloppy / self._sentences
             ledger.add("sloppy_sentences", *self._sloppy_line, count=self._sloppy, detail=f"{share:.0f} % of a sample")
+        if self._turns[1] >= ENOUGH and self._divided <= max(1.0, PARAGRAPHS * self._turns[1]):
+            for line, text in self._prose:
+                ledger.add("prose_in_answer", line, text)
         self.__init__()  # type: ignore[misc]  # every file has its own averages
 
 

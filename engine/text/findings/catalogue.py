@@ -39,7 +39,7 @@ RULES: dict[str, Rule] = {
     "bad_row": Rule("error", "table rows that do not fit the header", "Quote fields that hold delimiters.", loses=True),
     "row_too_long": Rule("error", "records longer than can be read", "Split them.", loses=True),
     "unused_fields": Rule(
-        "hint", "sets of fields that are not read", "Map them with --columns if they hold text.", loses=True
+        "hint", "sets of fields that are not read", "Map them with columns if they hold text.", loses=True
     ),
     "empty_record": Rule("warning", "records without text", "Leave them out.", loses=True),
     "unknown_role": Rule("warning", "messages of an unknown role", "Use user, assistant, system or tool.", loses=True),
@@ -52,6 +52,9 @@ RULES: dict[str, Rule] = {
     "text_outside": Rule("warning", "text outside any conversation", "Put a marker before it.", loses=True),
     "short_answer": Rule("warning", "answers of fewer than five words", "Answer in a sentence or more."),
     "one_sided": Rule("hint", "lengths are one-sided", "Balance the lengths of questions and answers."),
+    "prose_in_answer": Rule(
+        "hint", "paragraphs after an answer, read as part of it", "Put text of its own into a file of its own."
+    ),
     "contradiction": Rule(
         "warning", "questions whose answers contradict another one", "Keep the answer that is right."
     ),

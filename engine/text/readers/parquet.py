@@ -38,7 +38,7 @@ def read_parquet(source: TextSource, report: Listener, columns: Columns | None) 
             shown = ", ".join(table.schema_arrow.names)[:100]
             raise DataError(
                 f"No column has a known name; the table has: {shown}.",
-                fix="Say what they are and convert it: forge-tui check FILE --columns prompt=NAME … --convert jsonl",
+                fix='Say what they are: columns = { prompt = "NAME" } in forge.toml, or check --columns prompt=NAME.',
                 file=source.name,
             )
         schema = table.schema_arrow

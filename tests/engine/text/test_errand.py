@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from engine.text.errand import Check, Convert, Repair, Request, request_line
+from engine.text.errand import Asked, Check, Convert, Repair, Request, request_line
 
 ROOT = Path(__file__).parents[3]
 
@@ -32,7 +32,7 @@ def ask(request: Request) -> list[dict[str, Any]]:
 def test_a_check_tells_progress_and_the_report(tmp_path: Path) -> None:
     path = tmp_path / "data \udcff.txt"
     path.write_text("".join(f"Q: What is {n}?\nA: It is a number like any other.\n\n" for n in range(60_000)))
-    said = ask(Check(files=((str(path), "auto"),), sequence_length=64))
+    said = ask(Check(files=(Asked(str(path)),), sequence_length=64))
     assert said[0]["progress"][1] == path.stat().st_size
     result = said[-1]["result"]
     assert result["report"]["counts"]["documents"] == 60_000 and result["vocabulary"] >= 512
@@ -52,6 +52,16 @@ def test_a_repair_and_a_conversion(tmp_path: Path) -> None:
     assert "already" in again["error"]["text"]
 
 
+def test_the_names_of_columns_reach_a_check_and_a_conversion(tmp_path: Path) -> None:
+    path, copy = tmp_path / "data.csv", tmp_path / "copy.jsonl"
+    path.write_text("frage,antwort\nWhat is iron?,A metal that rusts when it is wet.\n")
+    columns = {"prompt": "frage", "completion": "antwort"}
+    asked = Asked(str(path), "auto", tuple(columns.items()))
+    assert ask(Check(files=(asked,)))[-1]["result"]["report"]["counts"]["documents"] == 1
+    ask(Convert(file=str(path), format="auto", target="jsonl", copy=str(copy), columns=columns))
+    assert json.loads(copy.read_text())["messages"][0]["content"] == "What is iron?"
+
+
 def test_an_errand_ends_when_nobody_waits_any_more(tmp_path: Path) -> None:
     path = tmp_path / "data.txt"
     path.write_text("".join(f"Q: What is {n}?\nA: It is a number like any other.\n\n" for n in range(300_000)))
@@ -59,7 +69,7 @@ def test_an_errand_ends_when_nobody_waits_any_more(tmp_path: Path) -> None:
         [sys.executable, "-m", "engine.text.errand"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, cwd=ROOT
     )
     assert process.stdin is not None
-    process.stdin.write(request_line(Check(files=((str(path), "auto"),))))
+    process.stdin.write(request_line(Check(files=(Asked(str(path)),))))
     process.stdin.flush()
     time.sleep(0.5)
     assert process.poll() is None

@@ -207,6 +207,7 @@ FILES: dict[str, tuple[bytes, str]] = {
         "".join(f"Q: What about {sentence(n)}\nA: {sentence(n + 500)[4:-1].lower()}\n\n" for n in range(300)).encode(),
         "",
     ),
+    "prose_in_answer": (GOOD.encode() + b"\nOnce upon a time there was a mill by a river. " * 8, "Once upon a time"),
     "few_lines": (pairs(40).encode(), ""),
     "one_document": (b"Q: What is it?\nA: It is all there is.\n", ""),
     "language_mix": (
@@ -228,6 +229,15 @@ def test_flaws_of_whole_files(tmp_path: Path, code: str) -> None:
     finding = found(check(tmp_path, content), code)
     assert shown in f"{finding.text} {finding.detail}"
     assert finding.severity == RULES[code].severity
+
+
+def test_prose_after_an_answer_is_named_with_its_line_where_answers_have_no_paragraphs(tmp_path: Path) -> None:
+    lines = GOOD.rstrip("\n").count("\n") + 1
+    tale = "\n\nA mill stood by the river, and nobody knew who had built it. " * 6
+    finding = found(check(tmp_path, GOOD.rstrip("\n") + tale), "prose_in_answer")
+    assert finding.line == lines + 2 and finding.count == 1
+    divided = "".join(f"Q: What is {sentence(n)}\nA: {sentence(n + 9)}{tale}\n\n" for n in range(60))
+    assert not [one for one in check(tmp_path, divided).findings if one.code == "prose_in_answer"]
 
 
 def test_errors_make_data_unusable_and_some_lose_nothing(tmp_path: Path) -> None:
