@@ -17,8 +17,9 @@ from engine.files import write_atomic
 from engine.processor import processor_name
 from engine.sizes import SIZES, Dimensions, name_of
 
-WEIGHT = 0.5
-"""Of the newest run in what is remembered."""
+FASTER, SLOWER = 0.8, 0.3
+"""Weight of the newest run in what is remembered. Other work on the machine makes runs slower, nothing makes them faster
+than they can be: a faster run says more than a slower one."""
 MOST_BYTES = 1_000_000
 
 
@@ -62,7 +63,9 @@ def remember_flops(device: str, threads: int, dims: Dimensions, flops: float) ->
     machine = kept.get(machine_key(device, threads))
     machine = machine if type(machine) is dict else {}
     before = machine.get(_shape(dims))
-    machine[_shape(dims)] = round(WEIGHT * flops + (1 - WEIGHT) * float(before) if _is_speed(before) else flops)
+    if _is_speed(before):
+        flops = before + (FASTER if flops > before else SLOWER) * (flops - before)
+    machine[_shape(dims)] = round(flops)
     kept[machine_key(device, threads)] = machine
     file = speeds_file()
     try:

@@ -36,10 +36,12 @@ def test_other_threads_and_devices_are_other_machines() -> None:
     assert remembered_flops("cpu", 4, NANO) is None and remembered_flops("cuda", 2, NANO) is None
 
 
-def test_the_newest_run_counts_half() -> None:
+def test_a_faster_run_says_more_than_a_slower_one() -> None:
     remember_flops("cpu", 2, NANO, 2e10)
     remember_flops("cpu", 2, NANO, 4e10)
-    assert remembered_flops("cpu", 2, NANO) == 3e10
+    assert remembered_flops("cpu", 2, NANO) == pytest.approx(3.6e10)
+    remember_flops("cpu", 2, NANO, 0.6e10)
+    assert remembered_flops("cpu", 2, NANO) == pytest.approx(2.7e10)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -1.0, 0.0])
