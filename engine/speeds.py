@@ -18,8 +18,8 @@ from engine.processor import processor_name
 from engine.sizes import SIZES, Dimensions, name_of
 
 FASTER, SLOWER = 0.8, 0.3
-"""Weight of the newest run in what is remembered. Other work on the machine makes runs slower, nothing makes them faster
-than they can be: a faster run says more than a slower one."""
+"""Weight of the newest run in what is remembered. Other work on the machine makes a run slower, and nothing makes it
+faster than it can be: a faster run says more than a slower one."""
 MOST_BYTES = 1_000_000
 
 
