@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
+from rich.cells import cell_len
 from rich.text import Text
 from textual import events, on
 from textual.app import ComposeResult
@@ -19,7 +20,7 @@ from forge_tui import figures
 from forge_tui.access import app_of
 from forge_tui.data_checks import Checked, DataChecks, asked, check_of, checks_of
 from forge_tui.data_words import facts_of
-from forge_tui.file_rows import above_row, file_row, together_row
+from forge_tui.file_rows import above_row, file_row, shortened, together_row
 from forge_tui.folder import FolderEntry, Listing, list_folder
 from forge_tui.picks import Pick, find, picks_of
 from forge_tui.run_view import Changes
@@ -285,9 +286,13 @@ class FilesScreen(PreviewScreen):
     def _chosen_facts(self) -> list[Fact]:
         palette, glyphs = app_of(self).palette, app_of(self).glyphs
         facts: list[Fact] = []
-        for pick in self._picks:
+        room = max(12, self.query_one("#data-facts", FactList).size.width - 10)
+        names = [one_line(pick.name, 200) for pick in self._picks]
+        if any(cell_len(name) > room for name in names):
+            names = [shortened(name.rpartition("/")[2], room, glyphs.ellipsis) for name in names]
+        for pick, name in zip(self._picks, names, strict=True):
             line = plain(f"x{pick.weight:<4g} ", palette.accent)
-            line.append_text(plain(one_line(pick.name, 60), palette.text))
+            line.append_text(plain(name, palette.text))
             if pick.format != "auto":
                 line.append_text(plain(f"  {LABELS.get(pick.format, pick.format)}", palette.quiet))
             if not pick.path.is_file():
