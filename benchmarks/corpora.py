@@ -50,8 +50,8 @@ FILES = (
     "personality_development.txt",
     "self_awareness_training.txt",
 )
-EPOCHS = {"nano": 12, "micro": 4, "mini": 4}
-"""What two old cores do in about 7, 10 and 20 minutes; 20 for the other sizes."""
+EPOCHS = {"nano": 12, "micro": 6, "mini": 8}
+"""What two old cores do in about 7, 13 and 35 minutes; 20 for the other sizes."""
 
 HELD_OUT = "held_out.txt"
 """Beside the data folder of the project: the entries that are not trained on."""

@@ -44,7 +44,7 @@ def read_markdown(source: TextSource, report: Listener) -> Iterator[Document]:
             if lines and ((heading and content and _DIVIDES.match(line)) or size + len(line) > CHAPTER_LIMIT):
                 yield from finished()
                 content = False
-            elif not fence and len(lines) > 2 and line[:1] in "= " and _UNDERLINE.match(line) and not lines[-2].strip():
+            elif not fence and len(lines) > 2 and line[:1] in "= " and _UNDERLINE.match(line) and _is_title(lines):
                 title = lines.pop()
                 yield from finished()
                 lines.append(title)
@@ -61,6 +61,11 @@ def read_markdown(source: TextSource, report: Listener) -> Iterator[Document]:
             size += len(line) + 1
             content = content or (not heading and bool(line.strip()))
     yield from finished()
+
+
+def _is_title(lines: list[str]) -> bool:
+    """Whether the last line stands alone, with a blank one above it."""
+    return bool(lines[-1].strip()) and not lines[-2].strip()
 
 
 def _fence(line: str, fence: str) -> str:

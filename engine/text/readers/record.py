@@ -98,6 +98,9 @@ class RecordReader:
         if len(self._read) < len(record):
             names = [str(name) for name, value in record.items() if name not in self._read and holds_text(value)]
             self._tell_unused(names, first_line)
+        for name in self._read:
+            if type(record[name]) is not str:
+                self._tell_unused(_unused_parts(name, record[name]), first_line)
         if not any(text.strip() for _, text, _, _ in spoken):
             self._report(Problem("empty_record", first_line, _short(record), last_line - first_line + 1))
             return None
@@ -207,6 +210,19 @@ def holds_text(value: object) -> bool:
     return isinstance(value, (str, list, dict)) and bool(value)
 
 
+def _unused_parts(name: str, content: object) -> list[str]:
+    """Fields beside the text of a content's parts that hold something and are not read."""
+    parts = content if isinstance(content, list) else [content]
+    found = {
+        f"{name}.{field}"
+        for part in parts
+        if isinstance(part, dict) and isinstance(part.get("text"), str) and not any(map(part.get, SPEAKER_FIELDS))
+        for field, value in part.items()
+        if field not in ("text", "type") and holds_text(value)
+    }
+    return sorted(found)
+
+
 def _unused_in(messages: list[Any]) -> list[str]:
     """Fields of messages that hold something and are not read."""
     found = {
@@ -214,10 +230,18 @@ def _unused_in(messages: list[Any]) -> list[str]:
         for message in messages
         if isinstance(message, dict) and len(message) > 2
         for name, value in message.items()
-        if name not in (*SPEAKER_FIELDS, _content_name(message)) and holds_text(value)
+        if name not in (_speaker_name(message), _content_name(message)) and holds_text(value)
         if name != "tool_calls" or not isinstance(value, list)
+        if name not in SPEAKER_FIELDS or str(value).strip().lower() not in SPEAKERS
     }
+    for message in messages:
+        if isinstance(message, dict) and (content := _content_name(message)) and type(message[content]) is not str:
+            found.update(_unused_parts(f"messages.{content}", message[content]))
     return sorted(found)
+
+
+def _speaker_name(message: dict[str, Any]) -> str:
+    return next((name for name in SPEAKER_FIELDS if name in message), "")
 
 
 def _content_name(message: dict[str, Any]) -> str:
@@ -227,7 +251,7 @@ def _content_name(message: dict[str, Any]) -> str:
 def _message(message: object) -> Said:
     if not isinstance(message, dict):
         raise ShapeError(f"a message must be an object, not {_kind(message)}")
-    speaker = message.get("role", message.get("from", message.get("speaker")))
+    speaker = message.get(_speaker_name(message))
     name = speaker.strip().lower() if isinstance(speaker, str) else ""
     if name not in SPEAKERS:
         raise ShapeError(f"a message has the role {_short(speaker)}; known are user, assistant, system and tool")

@@ -233,7 +233,7 @@ def _values(text: str, name: str) -> list[str]:
             return list(_strings(json.loads(text)))
         except (ValueError, RecursionError):
             return []
-    rows = list(csv.reader(io.StringIO(text, newline=""), delimiter="\t" if name == "tsv" else ","))
+    rows = [row for row in csv.reader(io.StringIO(text, newline=""), delimiter="\t" if name == "tsv" else ",") if row]
     return [field for row in rows[1:] for field in row]
 
 

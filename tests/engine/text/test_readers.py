@@ -202,6 +202,29 @@ def test_fields_that_are_not_read_are_told_once() -> None:
     assert [(problem.code, problem.line, problem.text) for problem in problems] == [("unused_fields", 2, "topic")]
 
 
+def test_text_beside_the_text_that_is_read_is_told() -> None:
+    said = {"role": "user", "content": "a"}
+    rows = [
+        {"messages": [said | {"from": "human"}, {"role": "assistant", "content": "b"}]},
+        {"messages": [said | {"from": "a mouse"}, {"role": "assistant", "content": "b"}]},
+        {"messages": [said, {"role": "assistant", "content": [{"type": "text", "text": "b", "note": "c"}]}]},
+        {"text": {"text": "a", "summary": "b"}},
+        {"text": [{"type": "text", "text": "a"}]},
+    ]
+    documents, problems = read("\n".join(map(json.dumps, rows)), "jsonl")
+    assert len(documents) == 5
+    assert [(problem.code, problem.line, problem.text) for problem in problems] == [
+        ("unused_fields", 2, "messages.from"),
+        ("unused_fields", 3, "messages.content.note"),
+        ("unused_fields", 4, "text.summary"),
+    ]
+
+
+def test_a_line_of_equals_signs_below_blank_lines_is_no_heading() -> None:
+    documents, _ = read("One.\n\n\n\n===\nTwo.\n\nThree\n===\nFour.\n", "markdown")
+    assert [(one.first_line, one.last_line) for one in documents] == [(1, 6), (8, 10)]
+
+
 @pytest.mark.parametrize("history", [3, "x", [["a"]], [{"role": "user"}], {"a": 1}])
 def test_a_history_of_another_shape_is_told(history: object) -> None:
     record = {"prompt": "a", "completion": "b", "history": history}
