@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import sys
 import time
@@ -88,6 +89,8 @@ class ForgeApp(WatchingApp):
         self.call_after_refresh(self._after_first_paint)
 
     def _after_first_paint(self) -> None:
+        gc.freeze()  # modules and styles stay for good: they need not be looked at again
+        gc.enable()
         self.background.start(load_keymap, self._use_keymap)
         if self.workspace is not None:
             self.background.start(self.workspace.job_or_none, lambda job: self.redraw_head())

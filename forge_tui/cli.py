@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import gc
 import importlib
 import os
 import sys
@@ -230,6 +231,9 @@ def _app(args: argparse.Namespace) -> int:
     if not all(_is_terminal(descriptor) for descriptor in (0, 1, 2)):
         where = "" if project else " There is no forge.toml here either: `forge-tui init` makes one."
         raise UsageError(f"The app needs a terminal.{where}", fix="Without one: forge-tui --batch forge.toml")
+    # Imports make many objects and no garbage: looking for it takes a tenth of the time to the first picture, after
+    # which the app switches the collector on again.
+    gc.disable()
     from forge_tui.app import run_app
 
     return run_app(

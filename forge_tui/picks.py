@@ -10,7 +10,6 @@ from pathlib import Path
 from engine.errors import DataError, UsageError
 from engine.job import DataFile, Job
 from engine.project import Project
-from engine.text.formats import expand
 
 WEIGHTS = (0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0, 10.0, 15.0, 20.0, 30.0, 50.0, 100.0)
 """The steps of the weight keys."""
@@ -34,6 +33,8 @@ class Pick:
 
 def picks_of(project: Project, job: Job, entries: Sequence[str | DataFile] | None = None) -> list[Pick]:
     """The files of [data] (or of other entries), in their order; what matches nothing is a file that is not there."""
+    from engine.text.formats import expand  # brings all readers: not before the first picture
+
     picks: list[Pick] = []
     for entry in job.data.files if entries is None else entries:
         file = job.data_file(entry)

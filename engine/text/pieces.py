@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from engine.errors import DataError
 from engine.text.conversation import Document
-from engine.text.formats import FORMATS
 from engine.text.problem import Problem
 from engine.text.readers.record import Columns
 from engine.text.source import text_source
@@ -69,6 +68,8 @@ def entries_of(
         name: The file's name.
         columns: Our field names to the file's own.
     """
+    from engine.text.formats import FORMATS  # brings all readers: who only looks at pieces does not need them
+
     problems: list[Problem] = []
     documents: list[Document] = []
     try:

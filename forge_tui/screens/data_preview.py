@@ -16,7 +16,6 @@ from engine.errors import ForgeError
 from engine.job import Job
 from engine.text.conversation import Document
 from engine.text.findings.finding import Example, Finding
-from engine.text.outline import Outline
 from engine.text.report import Report
 from forge_tui import figures
 from forge_tui.access import app_of
@@ -34,6 +33,7 @@ from forge_tui.widgets.plain import Plain
 from forge_tui.wrapping import wrap_line
 
 if TYPE_CHECKING:
+    from engine.text.outline import Outline
     from engine.text.tokenizer import Tokenizer
 
 Mask = Literal["off", "job", "other"]
@@ -112,8 +112,13 @@ class PreviewScreen(ForgeScreen):
             self.preview.show(None, one_line(f"{error.text} {error.fix}", 400))
             self._title_preview()
 
+        def look() -> Outline:
+            from engine.text.outline import Outline  # brings all readers: not before the first picture
+
+            return Outline.open(path, format, columns)
+
         app.background.start(
-            lambda: Outline.open(path, format, columns),
+            look,
             lambda opened: self._show_outline(opened, line),
             failed,
             group="outline",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from rich.segment import Segment
 from rich.style import Style
@@ -14,12 +15,14 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from engine.text.conversation import Document
-from engine.text.outline import Outline
 from engine.text.pieces import Entry, Piece
 from forge_tui.access import app_of
 from forge_tui.keys import bindings
 from forge_tui.palette import Palette
 from forge_tui.preview_rows import MaskedDocument, PreviewRow, head_words, mask_rows, text_rows
+
+if TYPE_CHECKING:
+    from engine.text.outline import Outline
 
 KEPT = 300
 """Entries whose rows are kept."""
