@@ -169,7 +169,7 @@ def measure_here(what: str, path: Path, folder: Path) -> None:
 
 
 def own_peak() -> float:
-    """Megabytes; not ru_maxrss where it can be helped: that begins with the size of the process that forked this one."""
+    """Megabytes; not ru_maxrss where it can be helped, which begins with the size of the process that forked this."""
     status = Path("/proc/self/status")
     if status.exists():
         lines = status.read_text().splitlines()
