@@ -84,6 +84,8 @@ def nice_ticks(low: float, high: float, most: int) -> list[float]:
     if most < 1 or not (math.isfinite(low) and math.isfinite(high)) or high <= low:
         return [low]
     raw = (high - low) / most
+    if raw <= 1e-12 * max(abs(low), abs(high)):  # nothing round lies between numbers that are all but equal
+        return [low]
     power = 10.0 ** math.floor(math.log10(raw))
     step = next(factor * power for factor in (1, 2, 5, 10, 20) if factor * power >= raw * 0.999)
     first = math.ceil(low / step - 1e-9)

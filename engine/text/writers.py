@@ -58,7 +58,10 @@ def _json_lines(document: Document) -> str | None:
 def _prose(document: Document) -> str | None:
     if not document.is_prose or len(document.turns[0].text) > CHAPTER_LIMIT:
         return None
-    return f"{document.turns[0].text}\n{SEPARATOR}\n"
+    text = document.turns[0].text
+    # Quotes at the very top of a file would be read as a docstring about it, together with what follows them.
+    above = f"{SEPARATOR}\n" if '"""' in text or "'''" in text else ""
+    return f"{above}{text}\n{SEPARATOR}\n"
 
 
 def _speakers(target: str) -> Callable[[Document], str | None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from forge_tui import figures
@@ -43,6 +43,7 @@ def test_rate(value: float, text: str) -> None:
     assert figures.rate(value) == text
 
 
+@example(1801440.0, 1e-9, 10)
 @given(st.floats(-1e9, 1e9), st.floats(1e-9, 1e9), st.integers(1, 20))
 def test_ticks_are_inside_even_and_not_too_many(low: float, span: float, most: int) -> None:
     ticks = figures.nice_ticks(low, low + span, most)

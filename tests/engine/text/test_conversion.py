@@ -6,7 +6,7 @@ import itertools
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from engine.errors import UsageError
@@ -112,6 +112,8 @@ TEXT = st.text(alphabet="QA: \n#ab<>\\é\u3000\x85\u2028\r\0\ufeff|", max_size=2
 )
 
 
+@example([("text", '"""')], "text")
+@example([("text", '"""a\n"""\nb')], "text")
 @given(st.lists(st.tuples(ROLES, TEXT), min_size=1, max_size=5), st.sampled_from(sorted(WRITERS)))
 def test_what_is_written_is_what_is_read(
     tmp_path_factory: pytest.TempPathFactory, said: list[tuple[Role, str]], target: str

@@ -35,8 +35,9 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("one run")
 class TestRunning:
-    """In this order, on one run."""
+    """In this order, on one run, and so in one process."""
 
     def test_runs_lists_it(self, running: Path, call: Call) -> None:
         done = call(running, "runs")
