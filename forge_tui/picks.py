@@ -97,11 +97,16 @@ def _changed(picks: Sequence[Pick], old: Pick, new: Pick) -> list[Pick]:
 
 
 def swapped(project: Project, picks: Sequence[Pick], old: Path, new: Path) -> list[Pick]:
-    """The picks with one file in the place of another, weight kept, format looked at anew."""
+    """The picks with one file in the place of another: weight kept, format looked at anew.
+
+    A repaired table still has its own column names, a converted one has the usual ones.
+    """
     found = find(picks, old)
     if found is None:
         return list(picks)
-    return _changed(picks, found, Pick(Path(os.path.normpath(new)), _name(project, new), "auto", found.weight))
+    columns = found.columns if new.suffix == old.suffix else {}
+    pick = Pick(Path(os.path.normpath(new)), _name(project, new), "auto", found.weight, columns=columns)
+    return _changed(picks, found, pick)
 
 
 def as_files(picks: Sequence[Pick]) -> list[str | DataFile]:

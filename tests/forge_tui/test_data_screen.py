@@ -16,6 +16,7 @@ from engine.job_file import edit_job_text, load_job
 from engine.project import Project
 from forge_tui import editor
 from forge_tui.app import ForgeApp
+from forge_tui.picks import picks_of, swapped
 from forge_tui.screens.ask import Ask
 from forge_tui.screens.choose import Choose
 from forge_tui.screens.data import DataScreen
@@ -577,3 +578,7 @@ async def test_column_names_of_the_job_are_used_and_kept(project: Project, make_
         await pilot.press("escape", "plus")
         await settle(pilot)
         assert files_of(project)[1] == replace(file, weight=1.5)
+    picks = picks_of(project, load_job(project.job_file))
+    for name, columns in (("repaired.csv", file.columns), ("converted.jsonl", {})):
+        kept = swapped(project, picks, picks[1].path, project.data / name)[1]
+        assert (kept.name, kept.weight, kept.columns) == (f"data/{name}", 1.5, columns)
