@@ -6,10 +6,8 @@ is judged by, and its best epoch or its whole time without start-up. Needs `pip 
 
 from __future__ import annotations
 
-import json
 import math
 import random
-import subprocess
 import sys
 import tempfile
 import time
@@ -19,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from batch_run import run_batch
 
 from engine.model.architecture import Architecture
 from engine.sizes import SIZES
@@ -80,17 +79,12 @@ class Ours:
 def train_ours(root: Path, text: Text, size: str, *settings: str) -> Ours:
     """`forge-tui --batch` in a project of its own; settings as for --set."""
     text.write(root / "data" / "text.jsonl")
-    (root / "forge.toml").write_text(
+    job = (
         f'[model]\nname = "model"\nsize = "{size}"\n[data]\nfiles = ["data/text.jsonl"]\n'
         f"[train]\nsequence_length = {LENGTH}\n[eval]\nprompts = []\n"
     )
-    command = [sys.executable, "-m", "forge_tui", "--batch", "forge.toml", "--json"]
-    for setting in settings:
-        command += ["--set", setting]
-    started = time.monotonic()
-    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
-    seconds = time.monotonic() - started
-    plan = next(event for event in map(json.loads, done.stdout.splitlines()) if event["event"] == "plan")
+    events, seconds = run_batch(root, job, settings)
+    plan = next(event for event in events if event["event"] == "plan")
     return Ours(root / "models" / "model", plan["epochs"], seconds)
 
 

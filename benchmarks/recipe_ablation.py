@@ -11,12 +11,11 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import subprocess
-import sys
 import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
+
+from batch_run import run_batch
 
 PARTS: dict[str, tuple[str, ...]] = {
     "all of it": (),
@@ -44,18 +43,13 @@ def train(files: list[Path], size: str, epochs: int, seed: int, settings: tuple[
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         names = json.dumps([str(file.resolve()) for file in files])
-        (root / "forge.toml").write_text(
+        job = (
             f'[model]\nname = "model"\nsize = "{size}"\n[data]\nfiles = {names}\n'
             f"[train]\nepochs = {epochs}\nsequence_length = 256\nseed = {seed}\n[eval]\nprompts = []\n"
         )
-        command = [sys.executable, "-m", "forge_tui", "--batch", "forge.toml", "--json"]
-        for setting in settings:
-            command += ["--set", setting]
-        started = time.monotonic()
-        done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
-        events = [json.loads(line) for line in done.stdout.splitlines()]
+        events, seconds = run_batch(root, job, settings)
     scores = [event["val_bpb"] for event in events if event["event"] == "eval"]
-    return Outcome(min(scores), scores[-1], time.monotonic() - started)
+    return Outcome(min(scores), scores[-1], seconds)
 
 
 def main() -> None:

@@ -47,7 +47,7 @@ def main() -> int:
             alone = minutes not in args.minutes
             table.append(measure(Path(folder), text, minutes, args.size, [] if alone else args.peers, args.rates))
             print(" · ".join(table[-1]), flush=True)
-    print_table(table)
+    print_table([[*row, *[""] * (len(table[0]) - len(row))] for row in table])
     return 0
 
 
@@ -67,7 +67,7 @@ def measure(folder: Path, text: Text, minutes: float, size: str, peers: list[str
             tried.append((judge(model), rate))
         others.append(min(tried)[0])
         row.append(f"{min(tried)[0]:.3f} ({min(tried)[1]:g})")
-    return [*row, f"{min(others) - score:.3f}" if others else "", *[""] * (0 if others else 2)]
+    return [*row, f"{min(others) - score:.3f}"] if others else row
 
 
 if __name__ == "__main__":

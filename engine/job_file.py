@@ -309,15 +309,13 @@ def edit_job_text(text: str, changes: Mapping[str, Any]) -> str:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, Dimensions | DataFile):
-        import tomlkit
+    import tomlkit
 
+    if isinstance(value, Dimensions | DataFile):
         inline = tomlkit.inline_table()
         inline.update(file_table(value) if isinstance(value, DataFile) else msgspec.to_builtins(value))
         return inline
     if isinstance(value, list | tuple):
-        import tomlkit
-
         array = tomlkit.array()  # a list that holds only tables would become [[sections]], away from its key
         array.extend(_plain(entry) for entry in value)
         return array
