@@ -35,9 +35,8 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("one run")
 class TestRunning:
-    """In this order, on one run, and so in one process."""
+    """On one run a test process: the last one ends it, no other needs what another did."""
 
     def test_runs_lists_it(self, running: Path, call: Call) -> None:
         done = call(running, "runs")
@@ -96,6 +95,7 @@ class TestRunning:
         assert runs_of(Project(running))[0].alive
 
     def test_chat_uses_the_newest_checkpoint(self, running: Path, call: Call) -> None:
+        assert call(running, "save").code == 0
         done = call(running, "chat", "tiny", "--prompt", "Who?", "--max-tokens", "3", "--temperature", "0")
         assert done.code == 0, done.err
 
@@ -110,15 +110,13 @@ class TestRunning:
             done = call(running, *arguments)
             assert done.code == code and says in done.message
 
-    def test_stop(self, running: Path, call: Call) -> None:
+    def test_stop_and_nothing_is_running_any_more(self, running: Path, call: Call) -> None:
         done = call(running, "stop")
         assert done.code == 0 and " stopped at step " in done.out
         found = runs_of(Project(running))[0]
         assert not found.alive and found.phase == "stopped" and found.can_continue
         attached = call(running, "attach")
         assert attached.code == 143 and "stopped at step" in attached.out
-
-    def test_nothing_is_running_any_more(self, running: Path, call: Call) -> None:
         assert "No run is running" in call(running, "pause").message
         done = call(running, "pause", "tiny")
         assert done.code == 1 and "is not running: it is stopped. The command that started it" in done.message
