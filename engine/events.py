@@ -1,4 +1,4 @@
-"""Everything a run can say: one frozen dataclass per event, and its JSON line.
+"""Everything a run can say: one frozen struct per event, and its JSON line.
 
 The JSON form is a contract (`events.jsonl`, `--json`): one object a line with `event`, `time`, `run` and `seq`
 always present. Losses are nats per token; `*_bpb` are bits per UTF-8 byte of text, comparable across tokenizers.
@@ -7,7 +7,6 @@ always present. Losses are nats per token; `*_bpb` are bits per UTF-8 byte of te
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, get_type_hints
 
 import msgspec
@@ -17,9 +16,11 @@ from engine.typed import convert
 Severity = Literal["hint", "warning", "error"]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Event:
-    """What all events carry. The journal fills in `run` and `seq`."""
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """What all events carry. The journal fills in `run` and `seq`.
+
+    Structs of msgspec and not dataclasses, which take a millisecond each to define: the app would open later by that.
+    """
 
     event: ClassVar[str] = ""
     time: float = 0.0
@@ -30,8 +31,7 @@ class Event:
     """Position in the run's journal: starts at 1, no gaps."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Log(Event):
+class Log(Event, frozen=True, kw_only=True):
     """A line of narration."""
 
     event = "log"
@@ -39,8 +39,7 @@ class Log(Event):
     level: Literal["debug", "info", "warning", "error"] = "info"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StagePlan:
+class StagePlan(msgspec.Struct, frozen=True, kw_only=True):
     """One stage of the plan."""
 
     name: str
@@ -51,8 +50,7 @@ class StagePlan:
     learning_rate: float
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Plan(Event):
+class Plan(Event, frozen=True, kw_only=True):
     """What is about to be trained, with every "auto" resolved."""
 
     event = "plan"
@@ -87,8 +85,7 @@ class Plan(Event):
     """Hash of the user's job and data: the same again means the same run."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Step(Event):
+class Step(Event, frozen=True, kw_only=True):
     """Progress after an optimizer step (not every step is reported)."""
 
     event = "step"
@@ -107,8 +104,7 @@ class Step(Event):
     """Time to the end, evaluation and saving included; None while too early to say."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Eval(Event):
+class Eval(Event, frozen=True, kw_only=True):
     """A validation pass."""
 
     event = "eval"
@@ -122,8 +118,7 @@ class Eval(Event):
     seconds: float = 0.0
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Sample(Event):
+class Sample(Event, frozen=True, kw_only=True):
     """An answer of the model as it is now."""
 
     event = "sample"
@@ -134,8 +129,7 @@ class Sample(Event):
     """Who asked, when somebody did."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Checkpoint(Event):
+class Checkpoint(Event, frozen=True, kw_only=True):
     """A checkpoint is safely on disk."""
 
     event = "checkpoint"
@@ -148,8 +142,7 @@ class Checkpoint(Event):
     seconds: float = 0.0
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Advice(Event):
+class Advice(Event, frozen=True, kw_only=True):
     """Something the user may want to do."""
 
     event = "advice"
@@ -159,8 +152,7 @@ class Advice(Event):
     fix: str = ""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Control(Event):
+class Control(Event, frozen=True, kw_only=True):
     """A command was received, and what came of it."""
 
     event = "control"
@@ -173,8 +165,7 @@ class Control(Event):
     """Of the command that this acknowledges."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Resumed(Event):
+class Resumed(Event, frozen=True, kw_only=True):
     """Training goes on from a checkpoint; readers drop points beyond `from_step`."""
 
     event = "resumed"
@@ -184,8 +175,7 @@ class Resumed(Event):
     """What was verified, skipped, or has changed since."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Device(Event):
+class Device(Event, frozen=True, kw_only=True):
     """How the machine is doing."""
 
     event = "device"
@@ -199,8 +189,7 @@ class Device(Event):
     disk_free: int | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Stopped(Event):
+class Stopped(Event, frozen=True, kw_only=True):
     """The run was stopped on purpose and is saved; the same command continues."""
 
     event = "stopped"
@@ -211,8 +200,7 @@ class Stopped(Event):
     checkpoint: str = ""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Done(Event):
+class Done(Event, frozen=True, kw_only=True):
     """Training finished and the model is published."""
 
     event = "done"
@@ -228,8 +216,7 @@ class Done(Event):
     """Validation bits per byte before the first step."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Failed(Event):
+class Failed(Event, frozen=True, kw_only=True):
     """The run ended without a result."""
 
     event = "failed"
@@ -260,12 +247,11 @@ EVENTS: dict[str, type[Event]] = {
 }
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Unknown(Event):
+class Unknown(Event, frozen=True, kw_only=True):
     """An event of a newer version: kept, not understood."""
 
     event = "unknown"
-    fields: dict[str, Any] = field(default_factory=dict)
+    fields: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
 _encoder = msgspec.json.Encoder()

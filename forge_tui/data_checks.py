@@ -15,14 +15,14 @@ import msgspec
 
 from engine.errors import ForgeError
 from engine.files import write_atomic
-from engine.job import Job
 from engine.project import Project
 from engine.text.errand import Asked, Check
-from engine.text.report import Report
 from engine.typed import convert
 from forge_tui.errand_process import ErrandProcess
 
 if TYPE_CHECKING:
+    from engine.job import Job
+    from engine.text.report import Report
     from forge_tui.app import ForgeApp
 
 KEPT_FILES = 300
@@ -156,6 +156,8 @@ class DataChecks:
 
 
 def _checked(result: Any) -> Checked:
+    from engine.text.report import Report
+
     report = convert(result["report"], Report, strict=False)
     return Checked(report, int(result["vocabulary"]), str(result["why_vocabulary"]))
 

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from engine.sizes import size_named
-from engine.text.findings.amount import advise, equivalent_lines
-from engine.text.findings.finding import Finding
-from engine.text.report import Bar, Report
-from engine.text.sniff import LABELS
+from engine.text.format_names import LABELS
 from forge_tui import figures
 from forge_tui.data_checks import Checked
 from forge_tui.glyphs import Glyphs
@@ -18,6 +15,10 @@ from forge_tui.palette import Palette
 from forge_tui.palette import severity as level
 from forge_tui.text import join, one_line, plain
 from forge_tui.widgets.fact_list import Fact
+
+if TYPE_CHECKING:
+    from engine.text.findings.finding import Finding
+    from engine.text.report import Bar, Report
 
 SEVERITIES = ("error", "warning", "hint")
 MOST_BARS = 9
@@ -95,6 +96,9 @@ def _counter(checked: Checked) -> str:
 
 def advice(checked: Checked, size: str | None) -> tuple[str, ...]:
     """Which size the data suit, and what the chosen one would do with them."""
+    from engine.sizes import size_named
+    from engine.text.findings.amount import advise, equivalent_lines
+
     report = checked.report
     lines = equivalent_lines(sum(file.text_lines for file in report.files), report.counts.turns, report.counts.bytes)
     if size is not None:

@@ -18,7 +18,7 @@ from engine import job_schema
 from engine.job import Job
 from engine.job_reference import docstrings
 from engine.sizes import LADDER, Dimensions
-from engine.text.sniff import LABELS
+from engine.text.format_names import LABELS
 
 SECTIONS = {
     "model": "what is trained",

@@ -6,10 +6,13 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from engine.errors import DataError, UsageError
-from engine.job import DataFile, Job
 from engine.project import Project
+
+if TYPE_CHECKING:
+    from engine.job import DataFile, Job
 
 WEIGHTS = (0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0, 10.0, 15.0, 20.0, 30.0, 50.0, 100.0)
 """The steps of the weight keys."""
@@ -111,6 +114,8 @@ def swapped(project: Project, picks: Sequence[Pick], old: Path, new: Path) -> li
 
 def as_files(picks: Sequence[Pick]) -> list[str | DataFile]:
     """What to write as data.files: globs that are whole as they were, tables only where there is something to say."""
+    from engine.job import DataFile
+
     files: list[str | DataFile] = []
     globs: set[str] = set()
     for pick in picks:

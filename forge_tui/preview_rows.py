@@ -6,16 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from engine.text.conversation import Document, Turn
-from engine.text.findings.catalogue import RULES
-from engine.text.pieces import Entry
 from engine.text.sanitize import sanitize
 from forge_tui.glyphs import Glyphs
 from forge_tui.text import one_line
 from forge_tui.wrapping import wrap_line
 
 if TYPE_CHECKING:
+    from engine.text.conversation import Document, Turn
     from engine.text.mask import Span
+    from engine.text.pieces import Entry
 
 LABEL = 10
 """Cells of the column that says who speaks."""
@@ -41,6 +40,8 @@ class PreviewRow:
 
 def text_rows(entry: Entry, width: int, glyphs: Glyphs) -> list[PreviewRow]:
     """An entry with its turns, or with its lines that are in no document."""
+    from engine.text.findings.catalogue import RULES
+
     rows = [PreviewRow((), entry.first_line, head=True)]
     if entry.document is None:
         rows += _lost_rows(entry, width)
@@ -56,6 +57,8 @@ def text_rows(entry: Entry, width: int, glyphs: Glyphs) -> list[PreviewRow]:
 
 
 def _lost_rows(entry: Entry, width: int) -> list[PreviewRow]:
+    from engine.text.findings.catalogue import RULES
+
     label = width >= NARROW
     rows = []
     word = "goes on" if entry.torn else "left out" if entry.problem else "comment"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from forge_tui.cli import COMMANDS, build_parser
+from forge_tui.command_line import COMMANDS, build_parser
 
 HEAD = """\
 # Commands

@@ -11,9 +11,10 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from multiprocessing.connection import Connection
 from typing import Any, Protocol
+
+import msgspec
 
 from engine.events import Device, Event, Step, decode, encode
 from engine.runs.control import Command
@@ -51,7 +52,7 @@ class Reporter:
         """Send an event."""
         if self.orphaned.is_set():
             return
-        stamped = event if event.time else replace(event, time=time.time())
+        stamped = event if event.time else msgspec.structs.replace(event, time=time.time())
         data = encode(stamped)
         with self._lock:
             self._flush()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import re
 import time
@@ -10,6 +9,8 @@ from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
+
+import msgspec
 
 from engine.events import Device, Event, Step, decode, encode
 from engine.files import os_error
@@ -73,7 +74,7 @@ class Journal:
     def append(self, event: Event) -> Event:
         """Write one event; returns it with `run`, `seq` and `time` filled in."""
         self.seq += 1
-        stamped = dataclasses.replace(event, run=self.run.name, seq=self.seq, time=event.time or time.time())
+        stamped = msgspec.structs.replace(event, run=self.run.name, seq=self.seq, time=event.time or time.time())
         self._waiting.append(encode(stamped) + b"\n")
         if not self._write_waiting() and isinstance(event, Step | Device):
             self._waiting.pop()

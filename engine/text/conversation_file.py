@@ -11,8 +11,9 @@ from engine.errors import UsageError
 from engine.files import fsync_folder, os_error, write_atomic
 from engine.project import Project
 from engine.text.conversation import Document, Turn
+from engine.text.format_names import LABELS
 from engine.text.sanitize import one_line
-from engine.text.sniff import LABELS, sniff
+from engine.text.sniff import sniff
 from engine.text.writers import written
 
 FORMATS = {".txt": "qa", ".jsonl": "jsonl"}

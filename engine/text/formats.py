@@ -8,6 +8,7 @@ from pathlib import Path
 from engine.errors import DataError, UsageError
 from engine.text.conversation import Document
 from engine.text.files import expand
+from engine.text.format_names import LABELS
 from engine.text.problem import FATAL, Listener, Problem
 from engine.text.readers.chatml import read_chatml
 from engine.text.readers.instruction import read_instructions
@@ -20,7 +21,7 @@ from engine.text.readers.record import FIELDS, Columns
 from engine.text.readers.speakers import read_speakers
 from engine.text.readers.table import read_table
 from engine.text.sanitize import one_line
-from engine.text.sniff import LABELS, Sniff, sniff
+from engine.text.sniff import Sniff, sniff
 from engine.text.source import TextSource, open_table, open_text
 
 __all__ = ["FORMATS", "LABELS", "Sniff", "expand", "open_text", "read_documents", "sniff"]

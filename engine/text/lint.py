@@ -19,11 +19,12 @@ from engine.sizes import size_named
 from engine.text.conversation import Document, Turn
 from engine.text.findings.amount import advise, equivalent_lines, in_words, lines_wanted
 from engine.text.findings.finding import Ledger
+from engine.text.format_names import LABELS
 from engine.text.formats import FORMATS, check_format
 from engine.text.problem import Problem
 from engine.text.readers.record import Columns
 from engine.text.report import Bar, Counts, FileReport, Report
-from engine.text.sniff import LABELS, Sniff, sniff
+from engine.text.sniff import Sniff, sniff
 from engine.text.source import Block, NotUtf8Error, TextSource, open_table, open_text
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from engine.text.format_names import LABELS
 from engine.text.readers.header import docstring_lines
 from engine.text.readers.prose import HEADING, SEPARATOR
 from engine.text.readers.record import KNOWN_COLUMNS
@@ -18,24 +19,6 @@ MOST_CHANGES = 100
 """Changes of format that are listed."""
 
 Certainty = Literal["certain", "likely", "guess"]
-
-LABELS = {
-    "qa": "Q/A",
-    "chat": "User/Assistant",
-    "router": "INPUT/TASK",
-    "instruction": "### Instruction/Response",
-    "chatml": "ChatML",
-    "markdown": "Markdown",
-    "jsonl": "JSON Lines",
-    "json": "JSON",
-    "csv": "CSV",
-    "tsv": "TSV",
-    "parquet": "Parquet",
-    "text": "plain text (blank lines between documents)",
-    "text-headings": "plain text (headings between documents)",
-    "text-whole": "plain text (one document)",
-}
-"""Formats for people."""
 
 _WORDS = "|".join(sorted(ROLES, key=len, reverse=True))
 _LINES = re.compile(

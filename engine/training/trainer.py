@@ -9,9 +9,9 @@ from __future__ import annotations
 import math
 import shutil
 import time
-from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import torch
 
 from engine.errors import DivergedError, OutOfMemoryError
@@ -397,7 +397,7 @@ class Trainer:
             self.average = self._new_average()
             resumed = Resumed(from_step=0, checkpoint="", text="No checkpoint yet: starting over.")
         self.progress.rollbacks, self.progress.rate_scale = tries, scale
-        self.report(replace(resumed, text=f"Rolled back. {resumed.text}".strip()))
+        self.report(msgspec.structs.replace(resumed, text=f"Rolled back. {resumed.text}".strip()))
         self.pace.restart()
 
     # ---- ending

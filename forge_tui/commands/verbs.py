@@ -9,7 +9,7 @@ from engine.job import DEFAULT_DATA, Job
 from engine.job_file import parse_job
 from engine.project import Project
 from forge_tui.batch import Mode
-from forge_tui.cli import add_batch_options
+from forge_tui.command_line import add_batch_options
 from forge_tui.commands.here import from_root
 
 _DEFAULTS = Job()

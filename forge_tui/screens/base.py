@@ -8,6 +8,7 @@ from textual._context import active_app
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
+from textual.events import Event, ScreenResume
 from textual.screen import Screen
 
 from forge_tui.access import app_of
@@ -36,10 +37,14 @@ class ForgeScreen(Screen[None], inherit_bindings=False):
     AUTO_FOCUS = ""
 
     def __init__(self) -> None:
-        super().__init__()
-        self._ready = False
+        app = active_app.get()
+        # What the first resize would say: all widgets would be styled and laid out once more for it.
+        bounds = zip(app.size, (app.HORIZONTAL_BREAKPOINTS, app.VERTICAL_BREAKPOINTS), strict=True)
+        names = [name for length, points in bounds for name in self._get_breakpoint_classes(length, points or [])]
+        super().__init__(classes=" ".join(names))
+        self._resumed = False
         # The app reads its whole style sheet again for every new screen that does not know its count.
-        self._css_update_count = active_app.get()._css_update_count
+        self._css_update_count = app._css_update_count
 
     def compose(self) -> ComposeResult:
         """Head, body, foot."""
@@ -75,13 +80,19 @@ class ForgeScreen(Screen[None], inherit_bindings=False):
 
     def on_mount(self) -> None:
         """The panes are there now."""
-        self._ready = True
         self._arrive()
 
+    async def on_event(self, event: Event) -> None:
+        """Widgets that have just been mounted need not be styled again because their screen is shown."""
+        if isinstance(event, ScreenResume) and not self._resumed:
+            event.refresh_styles = False
+        await super().on_event(event)
+
     def on_screen_resume(self) -> None:
-        """The first resume comes before the panes are there."""
-        if self._ready:
+        """The first resume belongs to the mount, before or after it."""
+        if self._resumed:
             self._arrive()
+        self._resumed = True
 
     def _arrive(self) -> None:
         self.query_one(StatusBar).refresh()

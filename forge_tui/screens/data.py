@@ -10,7 +10,7 @@ from textual import on
 
 from engine.errors import ForgeError
 from engine.files import os_error
-from engine.text.sniff import LABELS
+from engine.text.format_names import LABELS
 from forge_tui.access import app_of
 from forge_tui.folder import check_folder
 from forge_tui.keys import bindings

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 from rich.text import Text
@@ -15,7 +16,7 @@ from textual.timer import Timer
 
 from engine.errors import ForgeError
 from engine.text.errand import Check
-from engine.text.sniff import LABELS
+from engine.text.format_names import LABELS
 from forge_tui import figures
 from forge_tui.access import app_of
 from forge_tui.data_checks import Checked, DataChecks, asked, check_of, checks_of
@@ -23,7 +24,6 @@ from forge_tui.data_words import facts_of
 from forge_tui.file_rows import above_row, file_row, shortened, together_row
 from forge_tui.folder import FolderEntry, Listing, list_folder
 from forge_tui.picks import Pick, find, picks_of
-from forge_tui.run_view import Changes
 from forge_tui.screens.data_preview import PreviewScreen
 from forge_tui.text import one_line, plain
 from forge_tui.widgets.fact_list import Fact, FactList
@@ -31,6 +31,10 @@ from forge_tui.widgets.filter_bar import FilterBar
 from forge_tui.widgets.pane_title import PaneTitle
 from forge_tui.widgets.pick_list import PickList, Row
 from forge_tui.widgets.plain import Plain
+
+if TYPE_CHECKING:
+    from forge_tui.run_view import Changes
+    from forge_tui.workspace import Workspace
 
 TOGETHER = "together"
 ABOVE = "above"
@@ -98,8 +102,7 @@ class FilesScreen(PreviewScreen):
             return
         if self._folder is None or not self._folder.is_dir():
             self._folder = project.data if project.data.is_dir() else project.root
-        self._read_picks()
-        self._list(self._folder)
+        self.call_after_refresh(self._list, self._folder)
         self._arrange()
         self.look_at_file()
 
@@ -109,16 +112,21 @@ class FilesScreen(PreviewScreen):
             self._show_rows()
 
     def _read_picks(self) -> None:
-        project, job = app_of(self).project, self.job()
-        self._picks = picks_of(project, job) if project is not None and job is not None else []
+        self._picks = _picks_in(app_of(self).workspace)
 
     def _list(self, folder: Path, mark: str = "") -> None:
         before, self._folder = self._folder, folder
         self._mark = mark or self._mark or (str(before) if before != folder else "")
+        workspace = app_of(self).workspace
+
+        def work() -> Listing:
+            _picks_in(workspace)  # the first time that takes as long as all else here: off the screen's thread
+            return list_folder(folder)
 
         def done(listing: Listing) -> None:
             if self._gone:
                 return
+            self._read_picks()
             self._entries = {str(entry.path): entry for entry in listing.entries}
             self._left_out = listing.left_out
             self._show_rows()
@@ -130,7 +138,7 @@ class FilesScreen(PreviewScreen):
             self._folder = before
             app_of(self).show_error(error)
 
-        app_of(self).background.start(lambda: list_folder(folder), done, failed, group="folder")
+        app_of(self).background.start(work, done, failed, group="folder")
 
     def _show_rows(self) -> None:
         app = app_of(self)
@@ -344,6 +352,11 @@ class FilesScreen(PreviewScreen):
         for title, pane in PANES.items():
             self.query_one(f"#{title}-title", PaneTitle).show(active=focused == pane)
         self.refresh_bindings()
+
+
+def _picks_in(workspace: Workspace | None) -> list[Pick]:
+    job = workspace.job_or_none() if workspace is not None else None
+    return picks_of(workspace.project, job) if workspace is not None and job is not None else []
 
 
 def _size(path: Path) -> int:

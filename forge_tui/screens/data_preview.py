@@ -13,10 +13,6 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 
 from engine.errors import ForgeError
-from engine.job import Job
-from engine.text.conversation import Document
-from engine.text.findings.finding import Example, Finding
-from engine.text.report import Report
 from forge_tui import figures
 from forge_tui.access import app_of
 from forge_tui.data_checks import tokenizer_folder
@@ -33,7 +29,11 @@ from forge_tui.widgets.plain import Plain
 from forge_tui.wrapping import wrap_line
 
 if TYPE_CHECKING:
+    from engine.job import Job
+    from engine.text.conversation import Document
+    from engine.text.findings.finding import Finding
     from engine.text.outline import Outline
+    from engine.text.report import Report
     from engine.text.tokenizer import Tokenizer
 
 Mask = Literal["off", "job", "other"]
@@ -351,7 +351,7 @@ class PreviewScreen(ForgeScreen):
         if finding.count > 1 or many:
             for index, example in enumerate(finding.examples):
                 own = f"{key}:{index}"
-                blocks.append(Block(own, partial(self._example_lines, example), search=search))
+                blocks.append(Block(own, partial(self._example_lines, example.line, example.text), search=search))
                 self._jumps[own] = (finding.file, example.line)
                 self._fixes[own] = self._fixes[key]
         return blocks
@@ -363,13 +363,13 @@ class PreviewScreen(ForgeScreen):
         if many and finding.file:
             lines.append(plain(one_line(Path(finding.file).name, width), palette.quiet))
         if finding.count == 1 and finding.line and not many:
-            lines += self._example_lines(Example(finding.line, finding.text), width)
+            lines += self._example_lines(finding.line, finding.text, width)
         return lines
 
-    def _example_lines(self, example: Example, width: int) -> list[Text]:
+    def _example_lines(self, line: int, text: str, width: int) -> list[Text]:
         palette = app_of(self).palette
-        where = f"{example.line:>6} " if example.line else "       "
-        words = one_line(example.text, max(8, width - 7))
+        where = f"{line:>6} " if line else "       "
+        words = one_line(text, max(8, width - 7))
         return [Text.assemble((where, palette.accent), (words, palette.quiet), end="")]
 
     @on(BlockList.Marked, "#findings")

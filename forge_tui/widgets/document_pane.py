@@ -14,15 +14,15 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
-from engine.text.conversation import Document
-from engine.text.pieces import Entry, Piece
 from forge_tui.access import app_of
 from forge_tui.keys import bindings
 from forge_tui.palette import Palette
 from forge_tui.preview_rows import MaskedDocument, PreviewRow, head_words, mask_rows, text_rows
 
 if TYPE_CHECKING:
+    from engine.text.conversation import Document
     from engine.text.outline import Outline
+    from engine.text.pieces import Entry, Piece
 
 KEPT = 300
 """Entries whose rows are kept."""

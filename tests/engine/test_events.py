@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import math
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -46,7 +46,7 @@ def strategy_of(kind: Any) -> st.SearchStrategy[Any]:
         return st.lists(strategy_of(get_args(kind)[0]), max_size=2)
     if get_origin(kind) is dict:
         return st.dictionaries(TEXT, strategy_of(get_args(kind)[1]), max_size=3)
-    if dataclasses.is_dataclass(kind):
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
         return event_of(kind)
     return {
         str: TEXT,
@@ -60,7 +60,7 @@ def strategy_of(kind: Any) -> st.SearchStrategy[Any]:
 
 def event_of(kind: Any) -> st.SearchStrategy[Any]:
     hints = get_type_hints(kind)
-    fields = {field.name: strategy_of(hints[field.name]) for field in dataclasses.fields(kind)}
+    fields = {field.name: strategy_of(hints[field.name]) for field in msgspec.structs.fields(kind)}
     if issubclass(kind, Event):
         fields["time"] = st.integers(0, 2**40).map(lambda thousandths: thousandths / 1000)
     return st.builds(kind, **fields)

@@ -8,6 +8,8 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
+
 from engine.events import (
     Advice,
     Checkpoint,
@@ -79,7 +81,7 @@ class FakeRun:
     def emit(self, *events: Event) -> FakeRun:
         """Write events."""
         for event in events:
-            stamped = self.journal.append(replace(event, time=event.time or self.clock))
+            stamped = self.journal.append(msgspec.structs.replace(event, time=event.time or self.clock))
             self.state = advance(self.state, stamped)
         self._save()
         return self
@@ -128,7 +130,7 @@ class FakeRun:
 
     def emit_quickly(self, event: Event) -> None:
         """Write an event without the state file."""
-        self.state = advance(self.state, self.journal.append(replace(event, time=self.clock)))
+        self.state = advance(self.state, self.journal.append(msgspec.structs.replace(event, time=self.clock)))
 
     def evaluate(self, step: int) -> None:
         """An evaluation, a checkpoint and a sample."""

@@ -14,8 +14,8 @@ import numpy as np
 
 from engine.text.findings.check import Check
 from engine.text.findings.finding import Ledger
+from engine.text.format_names import LABELS
 from engine.text.readers.record import KNOWN_COLUMNS
-from engine.text.sniff import LABELS
 from engine.text.source import Block, TextSource
 
 FEWEST = 2

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from engine.errors import UsageError
-from forge_tui.cli import COMMANDS, build_parser, main
+from forge_tui.cli import main
+from forge_tui.command_line import COMMANDS, build_parser
 from forge_tui.reference import commands_of, reference
 from tests.forge_tui.headless.conftest import ROOT, Call, environment, run
 

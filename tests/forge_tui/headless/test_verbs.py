@@ -11,7 +11,7 @@ import pytest
 from engine.job import Job
 from engine.project import Project
 from engine.runs.state import runs_of
-from forge_tui.cli import build_parser
+from forge_tui.command_line import build_parser
 from tests.forge_tui.headless.conftest import Call, run, snapshot
 
 SMALL = ("--set", "train.epochs=1", "--set", "train.sequence_length=64", "--set", "train.batch_size=4",
