@@ -13,6 +13,7 @@ from msgspec import Meta
 from engine.sizes import Dimensions
 
 Auto = Literal["auto"]
+Open = Literal["auto", "find"]
 Fraction = Annotated[float, Meta(ge=0.0, le=1.0)]
 Epochs = Annotated[int, Meta(ge=1, le=1_000_000)]
 LearningRate = Annotated[float, Meta(gt=0.0, le=10.0)]
@@ -72,10 +73,10 @@ class TrainSection:
     """Passes over the data; "auto": as many as the model learns from."""
     max_time: str = ""
     """Plan the whole run for this time, such as "90s", "30m" or "1h30m": fewer steps, to the end of the schedule."""
-    learning_rate: Auto | LearningRate = "auto"
-    """Peak of the schedule (with Muon: of the matrices)."""
-    batch_size: Auto | Annotated[int, Meta(ge=1, le=65536)] = "auto"
-    """Rows in a micro-batch."""
+    learning_rate: Open | LearningRate = "auto"
+    """Peak of the schedule (with Muon: of the matrices); "find": by short trials before the first step."""
+    batch_size: Open | Annotated[int, Meta(ge=1, le=65536)] = "auto"
+    """Rows in a micro-batch; "find": as many as are fastest here, the optimizer step staying as it is."""
     gradient_accumulation: Auto | Annotated[int, Meta(ge=1, le=65536)] = "auto"
     """Micro-batches in an optimizer step."""
     sequence_length: Auto | Annotated[int, Meta(ge=MINIMUM_SEQUENCE_LENGTH, le=131_072)] = 512

@@ -79,3 +79,9 @@ def test_the_engine_knows_no_screen() -> None:
 )
 def test_headless_modules_import_no_screen(name: str) -> None:
     assert first_importers([name], ["textual", "rich", "plotext", "torch"]) == {}
+
+
+def test_the_first_screens_wait_for_nothing_that_they_can_do_without() -> None:
+    heavy = ["argparse", "engine.job", "engine.text.sniff", "engine.text.report", "engine.text.readers", "tomlkit"]
+    names = ["forge_tui.cli", "forge_tui.app", "forge_tui.screens.data"]
+    assert first_importers(names, heavy) == {}

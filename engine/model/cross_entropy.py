@@ -28,19 +28,37 @@ def weighted_cross_entropy(hidden: Tensor, head: Tensor, targets: Tensor, weight
     Returns:
         A float32 scalar.
     """
-    budget = _SLICE_BYTES["cpu" if hidden.device.type == "cpu" else "other"]
-    rows = max(1, min(hidden.shape[0], budget // (4 * head.shape[0])))
     if torch.is_grad_enabled() and (hidden.requires_grad or head.requires_grad):
+        rows = _slice_rows(hidden, head)
         total = _WeightedCrossEntropy.apply(hidden, head, targets, weights.float(), rows)  # type: ignore[no-untyped-call]
         return cast(Tensor, total)
-    total = hidden.new_zeros((), dtype=torch.float32)
-    for start in range(0, hidden.shape[0], rows):
-        part = slice(start, start + rows)
-        logits = functional.linear(hidden[part], head).float()
-        total = (
-            total + (functional.cross_entropy(logits, targets[part], reduction="none") * weights[part].float()).sum()
+    return (token_nats(hidden, head, targets) * weights.float()).sum()
+
+
+def token_nats(hidden: Tensor, head: Tensor, targets: Tensor) -> Tensor:
+    """Negative log likelihood of each token, in nats; without gradients.
+
+    Args:
+        hidden: [N, D] final hidden states.
+        head: [V, D] output matrix.
+        targets: [N] token ids.
+
+    Returns:
+        [N] float32.
+    """
+    rows = _slice_rows(hidden, head)
+    with torch.no_grad():
+        return torch.cat(
+            [
+                functional.cross_entropy(functional.linear(states, head).float(), wanted, reduction="none")
+                for states, wanted in zip(torch.split(hidden, rows), torch.split(targets, rows), strict=True)
+            ]
         )
-    return total
+
+
+def _slice_rows(hidden: Tensor, head: Tensor) -> int:
+    budget = _SLICE_BYTES["cpu" if hidden.device.type == "cpu" else "other"]
+    return max(1, min(hidden.shape[0], budget // (4 * head.shape[0])))
 
 
 class _WeightedCrossEntropy(torch.autograd.Function):

@@ -31,6 +31,10 @@ from engine.text.tokenizer import Tokenizer
 
 __all__ = ["Batch", "Corpus", "DataFile", "EpochOrder", "build", "corpus_of"]
 
+SCORED_TOKENS = 1 << 18
+"""Held-out tokens that an evaluation scores, about: all of a large corpus' would take a large part of the run and
+change the figure by next to nothing."""
+
 
 def build(
     files: Sequence[DataFile],
@@ -216,9 +220,19 @@ class Corpus:
         shuffled = repeated[permutation(len(repeated), state_of("documents", seed, epoch))]
         return self._packed(shuffled, sequence_length, prompt_weight, state_of("rows", seed, epoch))
 
+    @cached_property
+    def scored(self) -> NDArray[np.int64]:
+        """The held-out documents that evaluations score, always the same ones: all of them, or one in so many."""
+        return self.validated[:: max(1, -(-self.validation_tokens // SCORED_TOKENS))]
+
+    @property
+    def scored_tokens(self) -> int:
+        """Tokens of the documents that evaluations score."""
+        return int(self.documents.tokens[self.scored].sum(dtype=np.int64))
+
     def validation_rows(self, sequence_length: int, prompt_weight: float = 1.0) -> EpochOrder:
-        """The validation documents, always in the same order; no rows when validation is not possible."""
-        return self._packed(self.validated, sequence_length, prompt_weight, None)
+        """The documents that are scored, always in the same order; no rows when validation is not possible."""
+        return self._packed(self.scored, sequence_length, prompt_weight, None)
 
     def _in_epoch(self, epoch: int, seed: int) -> NDArray[np.int32]:
         """Each training document as often as this epoch sees it.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from engine.model.cross_entropy import weighted_cross_entropy
+from engine.model.cross_entropy import token_nats
 
 if TYPE_CHECKING:
     from engine.model.transformer import Decoder
@@ -72,18 +72,13 @@ def score(
                 if interrupted():
                     return None
                 batch = order.batch(first, min(rows, order.rows - first))
-                ids, targets, weights, text = (
-                    torch.from_numpy(array).to(placement.device)
-                    for array in (batch.ids, batch.targets, batch.weights, batch.text)
-                )
+                ids, targets = (torch.from_numpy(array).to(placement.device) for array in (batch.ids, batch.targets))
+                weights, text = (torch.from_numpy(array).double() for array in (batch.weights, batch.text))
                 with placement.autocast():
                     hidden = decoder.hidden(ids).flatten(0, 1)
-                    nats += float(
-                        weighted_cross_entropy(hidden, decoder.head_weight, targets.flatten(), weights.flatten())
-                    )
-                    text_nats += float(
-                        weighted_cross_entropy(hidden, decoder.head_weight, targets.flatten(), text.flatten())
-                    )
+                    found = token_nats(hidden, decoder.head_weight, targets.flatten()).cpu().double()
+                nats += float(found @ weights.flatten())
+                text_nats += float(found @ text.flatten())
                 tokens += int((batch.weights > 0).sum())
                 text_bytes += batch.bytes
     if not tokens or not text_bytes:

@@ -24,6 +24,8 @@ from engine.training.course import Course, CourseStage
 from engine.training.devices import Placement, place
 from engine.training.reading import has_conversations, read_corpora, settle_tokenizer
 from engine.training.recipe import Facts, Recipe, decide_epochs, resolve
+from engine.training.search import MOST_SECONDS, TIME_SHARE, questions, search
+from engine.training.start import first_decoder
 
 if TYPE_CHECKING:
     from engine.model.architecture import Architecture
@@ -57,12 +59,20 @@ class Prepared:
     """Whether the data hold conversations, so that a prompt is a question; else it is the beginning of a text."""
 
 
-def prepare_run(run: Path, project: Project, request: Request, reporter: Reporter) -> Prepared:
+def prepare_run(run: Path, project: Project, request: Request, reporter: Reporter, *, trials: bool = True) -> Prepared:
     """Settle everything about a run; the second time (on resume) the first decisions are read back from job.toml.
+
+    Args:
+        run: Its folder.
+        project: Where the data and the model are.
+        request: What was asked for.
+        reporter: Told of what takes long.
+        trials: Whether numbers may be found by training for a while; else the rules' stand in for them.
 
     Raises:
         DataError: the data cannot be used.
         OutOfMemoryError: the model cannot fit into this machine.
+        Interrupted: somebody wants to stop while something is tried out.
     """
     from engine.model.info import read_model
 
@@ -86,10 +96,15 @@ def prepare_run(run: Path, project: Project, request: Request, reporter: Reporte
     recipe = resolve(job.train, facts)
     architecture = _architecture(dims, tokenizer.vocabulary, start, recipe.sequence_length)
     course = _course(job, corpora, recipe, _stored_limits(run))
+    if not resumed:
+        recipe = _searched(
+            run, request, job, facts, recipe, course, architecture, placement, start, reporter, trials=trials
+        )
+        course = _course(job, corpora, recipe, [])
     if asked.train.max_time and not resumed:
         recipe, course = _in_time(request, job, corpora, facts, recipe, course, architecture, placement, reporter)
     settled = _settled(job, recipe, placement, tokenizer, course)
-    why = _stored_why(run) if resumed else _why(job, recipe, placement, tokenizer)
+    why = _stored_why(run) if resumed else _why(job, recipe, placement, tokenizer, corpora)
     plan = _plan(settled, why, request, facts, recipe, placement, course, corpora, architecture)
     _refuse_impossible(plan, facts)
     if not resumed:
@@ -117,6 +132,54 @@ def prepare_run(run: Path, project: Project, request: Request, reporter: Reporte
 
 
 # ---- decisions
+
+
+def _searched(
+    run: Path,
+    request: Request,
+    job: Job,
+    facts: Facts,
+    recipe: Recipe,
+    course: Course,
+    architecture: Architecture,
+    placement: Placement,
+    start: ModelInfo | None,
+    reporter: Reporter,
+    *,
+    trials: bool,
+) -> Recipe:
+    """The recipe with the numbers that are found by trying; where that is not to be, it says what will be tried."""
+    wanted = questions(job.train, facts, recipe, course.steps)
+    if not wanted:
+        return recipe
+    if not trials:
+        undecided = {f"train.{key}": f"{recipe.why[f'train.{key}']}; trials decide" for key in wanted}
+        return replace(recipe, why=recipe.why | undecided)
+    from engine.training.trials import Trials
+
+    tried = Trials(
+        run,
+        course,
+        recipe,
+        architecture,
+        placement,
+        lambda: first_decoder(job, architecture, start, placement.device, reporter),
+        clip=job.train.gradient_clip,
+        reporter=reporter,
+        seconds=_seconds_for_trials(request, job),
+    )
+    return search(wanted, job.train, facts, recipe, tried, reporter)
+
+
+def _seconds_for_trials(request: Request, job: Job) -> float:
+    if not job.train.max_time:
+        return MOST_SECONDS
+    return min(MOST_SECONDS, TIME_SHARE * _seconds_left(request, job))
+
+
+def _seconds_left(request: Request, job: Job) -> float:
+    """Of train.max_time, counted from the moment when the run was asked for."""
+    return parse_duration(job.train.max_time) - max(0.0, time.time() - request.created)
 
 
 def _facts(
@@ -179,8 +242,7 @@ def _in_time(
     from engine.training.rehearsal import steps_in_time
 
     reporter(Log(text=f"Measuring how fast a step is, to end within {job.train.max_time}."))
-    left = parse_duration(job.train.max_time) - max(0.0, time.time() - request.created)
-    fitting = steps_in_time(left, course, recipe, architecture, placement)
+    fitting = steps_in_time(_seconds_left(request, job), course, recipe, architecture, placement)
     if fitting >= course.steps:
         return recipe, course
     limits = [max(1, stage.steps * fitting // course.steps) for stage in course.stages]
@@ -234,7 +296,7 @@ def _settled(job: Job, recipe: Recipe, placement: Placement, tokenizer: Tokenize
     return replace(job, model=replace(job.model, vocabulary=tokenizer.vocabulary), train=train, stage=stages)
 
 
-def _why(job: Job, recipe: Recipe, placement: Placement, tokenizer: Tokenizer) -> dict[str, str]:
+def _why(job: Job, recipe: Recipe, placement: Placement, tokenizer: Tokenizer, corpora: list[Corpus]) -> dict[str, str]:
     why = dict(recipe.why)
     why["train.mixed_precision"] = placement.why_precision
     why["train.device"] = placement.why_device
@@ -242,6 +304,10 @@ def _why(job: Job, recipe: Recipe, placement: Placement, tokenizer: Tokenizer) -
     why["model.vocabulary"] = (
         "as asked" if job.model.vocabulary == tokenizer.vocabulary else "from the size of the text, or the model's own"
     )
+    scored = sum(len(corpus.scored) for corpus in corpora)
+    held_out = sum(corpus.validation_documents for corpus in corpora)
+    if scored < held_out:
+        why["data.validation"] = f"as asked; each evaluation scores the same {scored:,} of these {held_out:,} documents"
     for index, entry in enumerate(job.stage):
         if entry.learning_rate == "auto":
             why[f"stage[{index}].learning_rate"] = "half of the first stage's"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Literal, TypeVar
+from typing import Literal, TypeVar, get_args
 
 from engine.estimate import MachineMemory, training_memory
-from engine.job import TrainSection
+from engine.job import Open, TrainSection
 from engine.sizes import Dimensions
 
 CLASSIC = {
@@ -40,6 +40,9 @@ AVERAGE_SHARE = 0.04
 TARGET_STEPS = 600
 """Optimizer steps that a run should have at least, where the data allow it."""
 
+
+OPEN = get_args(Open)
+"""Values that leave a number open."""
 
 Number = TypeVar("Number", int, float)
 
@@ -156,10 +159,10 @@ class _Chooser:
 
     def __call__(self, key: str, ours: Number, reason: str) -> Number:
         given = getattr(self._train, key)
-        if given != "auto":
+        if given not in OPEN:
             self.why[f"train.{key}"] = "as asked"
             return type(ours)(given)
-        if self._train.preset == "classic":
+        if self._train.preset == "classic" and given == "auto":
             self.why[f"train.{key}"] = "the training guide's number (preset classic)"
             return type(ours)(CLASSIC[key])
         self.why[f"train.{key}"] = reason
@@ -199,7 +202,7 @@ def _optimizer(train: TrainSection) -> tuple[Literal["muon", "adamw"], str]:
         return train.optimizer, "as asked"
     if train.preset == "classic":
         return "adamw", "the training guide's (preset classic)"
-    if train.learning_rate != "auto":
+    if train.learning_rate not in OPEN:
         return "adamw", "a learning rate is given: such rates are meant for AdamW"
     return "muon", "Muon for the matrices learns more from each token, AdamW does the rest"
 

@@ -40,7 +40,7 @@ def steps_in_time(
     step = seconds_per_step(min(MOST_SECONDS, SHARE * seconds), course, recipe, architecture, placement)
     left = (seconds - (time.monotonic() - started)) * (1 - RESERVE) - END_SECONDS
     stage = course.stages[0]
-    held_out = sum(one.corpus.validation_tokens for one in course.stages)
+    held_out = sum(one.corpus.scored_tokens for one in course.stages)
     evaluation = FORWARD_SHARE * step * held_out / max(1, stage.rows_per_step * stage.sequence_length)
     steps = int((left - evaluation) / (step + evaluation / stage.steps_per_epoch))
     if steps < 1:

@@ -92,4 +92,4 @@ def _held_out(project: Project, info: ModelInfo, tokenizer: Tokenizer, tell: Tel
     length = job.train.sequence_length
     assert length != "auto", "job.toml is resolved"
     orders = [corpus.validation_rows(length) for corpus in corpora if corpus.validation_possible]
-    return orders, sum(corpus.validation_documents for corpus in corpora)
+    return orders, sum(len(corpus.scored) for corpus in corpora)

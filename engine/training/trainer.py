@@ -16,8 +16,9 @@ import torch
 
 from engine.errors import DivergedError, OutOfMemoryError
 from engine.estimate import training_memory
-from engine.events import Advice, Eval, Log, Resumed, Sample, Step, Stopped
+from engine.events import Advice, Control, Eval, Log, Resumed, Sample, Step, Stopped
 from engine.exit_codes import ExitCode
+from engine.model.transformer import Decoder
 from engine.project import Project
 from engine.runs.channel import Reporter
 from engine.runs.control import Command
@@ -30,6 +31,7 @@ from engine.training.average import Average
 from engine.training.course import Position
 from engine.training.devices import measure
 from engine.training.evaluate import Score, evaluate
+from engine.training.interruption import Interrupted
 from engine.training.keeper import Keeper, Reason
 from engine.training.optimizer import Optimizer
 from engine.training.orders import Orders
@@ -53,18 +55,29 @@ EVALUATE_STEPS = 1000
 
 def plan_run(run: Path, project: Project, reporter: Reporter) -> int:
     """Say what a run would do, without training."""
-    reporter(prepare_run(run, project, read_request(run), reporter).plan)
+    reporter(prepare_run(run, project, read_request(run), reporter, trials=False).plan)
     return ExitCode.DONE
 
 
 def train_run(run: Path, project: Project, reporter: Reporter, *, divisor: int = 1) -> int:
     """Train a run from where it stands to its end, or to a request to stop; returns the exit code."""
     reporter(Log(text="Reading the data."))
-    prepared = prepare_run(run, project, read_request(run), reporter)
+    try:
+        prepared = prepare_run(run, project, read_request(run), reporter)
+    except Interrupted as end:
+        return _left_early(end.command, reporter)
     torch.set_num_threads(prepared.placement.threads)
     ensure_same_steps(run, prepared.course)
     reporter(prepared.plan)
     return Trainer(prepared, reporter, divisor=divisor).train()
+
+
+def _left_early(command: Command, reporter: Reporter) -> int:
+    """Nothing has been trained yet: what was found out until now is kept, and the same command goes on from there."""
+    code = int(command.value) if command.value is not None else 0
+    reporter(Control(command=command.command, by=command.by, id=command.id, text="Leaving before the first step."))
+    reporter(Stopped(step=0, reason=command.by, exit_code=code))
+    return code
 
 
 class Trainer:
@@ -81,7 +94,7 @@ class Trainer:
         self.orders = Orders(self)
         self.progress = Progress(micro_rows=prepared.recipe.batch_size)
         self.progress.guard.ceiling = math.log(prepared.tokenizer.vocabulary) + 2.5
-        self.decoder = first_decoder(prepared, reporter)
+        self.decoder = self._first_decoder()
         self.optimizer = self._new_optimizer()
         self.average = self._new_average()
         self.scaler = torch.amp.GradScaler(enabled=self.placement.precision == "fp16")
@@ -114,6 +127,10 @@ class Trainer:
         return self._finish(early=False)
 
     # ---- beginning
+
+    def _first_decoder(self) -> Decoder:
+        prepared = self.prepared
+        return first_decoder(prepared.job, prepared.architecture, prepared.start, self.placement.device, self.report)
 
     def _new_optimizer(self) -> Optimizer:
         recipe = self.prepared.recipe
@@ -384,7 +401,7 @@ class Trainer:
         )
         resumed = self.keeper.restore(self)
         if resumed is None:
-            self.decoder.load_state_dict(first_decoder(self.prepared, self.report).state_dict())
+            self.decoder.load_state_dict(self._first_decoder().state_dict())
             kept = self.progress
             self.progress = Progress(
                 micro_rows=kept.micro_rows,

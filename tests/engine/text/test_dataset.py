@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from engine.errors import DataError, UsageError
 from engine.job import DataFile
+from engine.text import dataset
 from engine.text.conversation import Document, Turn
 from engine.text.dataset import Batch, Corpus, EpochOrder, build, corpus_of
 from engine.text.token_cache import TokenFile, open_tokens, write_tokens
@@ -86,6 +87,20 @@ class TestNothingIsLost:
         assert held_out
         assert sorted(trained + held_out) == ids_of(documents)
         assert not set(trained) & set(held_out)
+
+    def test_much_held_out_text_is_scored_in_part_always_the_same(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        data = corpus(tmp_path, pairs(200), validation=0.4)
+        everything = documents_in(data.validation_rows(64))
+        assert len(data.scored) == data.validation_documents == len(everything)
+        (tmp_path / "again").mkdir()
+        monkeypatch.setattr(dataset, "SCORED_TOKENS", data.validation_tokens // 2 - 1)
+        again = corpus(tmp_path / "again", pairs(200), validation=0.4)
+        part = documents_in(again.validation_rows(64))
+        assert again.scored.tolist() == data.validated[::3].tolist() and again.scored_tokens == sum(map(len, part))
+        assert len(part) == len(again.scored) and set(part) < set(everything)
+        assert again.validation_documents == data.validation_documents and np.array_equal(again.trained, data.trained)
 
     def test_every_token_but_those_that_begin_a_row_is_predicted_once(self, tmp_path: Path) -> None:
         documents = [Document((Turn("text", "a long story " * 300),)), *pairs(50)]

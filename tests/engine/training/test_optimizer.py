@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
 from engine.model.architecture import Architecture
 from engine.model.transformer import Decoder
 from engine.sizes import Dimensions
+from engine.training import muon
 from engine.training.muon import orthogonalise
 from engine.training.optimizer import ADAMW_SHARE, Optimizer, Rule
 
@@ -41,6 +44,17 @@ def test_orthogonalised_matrices_have_singular_values_near_one(shape: tuple[int,
     assert values.min() > 0.3 and values.max() < 1.3
     alone = torch.cat([orthogonalise(matrix[None]) for matrix in matrices])
     assert torch.allclose(orthogonalise(matrices), alone, atol=1e-4)
+
+
+@pytest.mark.parametrize("smallest", [1e-1, 1e-4, 1e-8])
+def test_long_matrices_take_a_shorter_way_to_the_same(smallest: float) -> None:
+    long = torch.randn(3, 24, 72, generator=torch.Generator().manual_seed(2))
+    left, values, right = torch.linalg.svd(long, full_matrices=False)
+    values = torch.logspace(0, math.log10(smallest), 24).expand_as(values)
+    long = left @ torch.diag_embed(values) @ right
+    long = long / long.norm(dim=(1, 2), keepdim=True)
+    assert torch.allclose(muon._by_gram(long), muon._directly(long), atol=2e-3)
+    assert torch.equal(orthogonalise(long), muon._by_gram(long / (long.norm(dim=(1, 2), keepdim=True) + 1e-7)))
 
 
 def test_orthogonalising_keeps_the_directions() -> None:
