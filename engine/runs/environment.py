@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 SETTINGS = {
     # glibc gives every large tensor back to the kernel and asks for it again: a page fault for each 4 KiB, each step.
@@ -23,11 +24,21 @@ SETTINGS = {
 """What is set where the user has not set it already."""
 
 
+def compiled_folder() -> Path:
+    """Where torch.compile keeps its work from run to run: $XDG_CACHE_HOME/forge-tui/compiled.
+
+    Its own choice, a folder in /tmp that is named after the user, could have been made by anybody, and is executed.
+    """
+    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(base) / "forge-tui" / "compiled"
+
+
 @contextmanager
 def worker_environment() -> Iterator[None]:
     """Set SETTINGS for processes started inside; what the user has set wins, and ours is taken back afterwards."""
-    added = [name for name in SETTINGS if name not in os.environ]
-    os.environ.update({name: SETTINGS[name] for name in added})
+    wanted = SETTINGS | {"TORCHINDUCTOR_CACHE_DIR": str(compiled_folder())}
+    added = [name for name in wanted if name not in os.environ]
+    os.environ.update({name: wanted[name] for name in added})
     try:
         yield
     finally:

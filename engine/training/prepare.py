@@ -9,19 +9,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.durations import parse_duration
-from engine.errors import ForgeError, OutOfMemoryError
-from engine.estimate import checkpoint_bytes, machine_flops, machine_memory, tokens_per_second, training_memory
-from engine.events import Log, Plan, StagePlan
+from engine.errors import ForgeError
+from engine.estimate import machine_memory
+from engine.events import Log, Plan
 from engine.files import write_atomic
 from engine.job import Job
 from engine.job_file import dump_job, load_job, read_toml_text
 from engine.project import Project
 from engine.runs.launch import Request
-from engine.sizes import SIZES, Dimensions, dimensions_of, name_of
-from engine.speeds import remembered_flops
+from engine.sizes import Dimensions, dimensions_of
 from engine.training.checking import check_data
+from engine.training.compiling import decide
 from engine.training.course import Course, CourseStage
 from engine.training.devices import Placement, place
+from engine.training.planning import expected_seconds, plan_of, refuse_impossible
 from engine.training.reading import has_conversations, read_corpora, settle_tokenizer
 from engine.training.recipe import Facts, Recipe, decide_epochs, resolve
 from engine.training.search import MOST_SECONDS, TIME_SHARE, questions, search
@@ -101,12 +102,16 @@ def prepare_run(run: Path, project: Project, request: Request, reporter: Reporte
             run, request, job, facts, recipe, course, architecture, placement, start, reporter, trials=trials
         )
         course = _course(job, corpora, recipe, [])
+    compiled, why_compiled = _compiled(request, job, facts, recipe, placement, course, resumed=resumed)
     if asked.train.max_time and not resumed:
-        recipe, course = _in_time(request, job, corpora, facts, recipe, course, architecture, placement, reporter)
-    settled = _settled(job, recipe, placement, tokenizer, course)
+        recipe, course = _in_time(
+            request, job, corpora, facts, recipe, course, architecture, placement, reporter, compiled=compiled
+        )
+    settled = _settled(job, recipe, placement, tokenizer, course, compiled=compiled)
     why = _stored_why(run) if resumed else _why(job, recipe, placement, tokenizer, corpora)
-    plan = _plan(settled, why, request, facts, recipe, placement, course, corpora, architecture)
-    _refuse_impossible(plan, facts)
+    why.setdefault("train.compile", why_compiled)
+    plan = plan_of(settled, why, request, facts, recipe, placement, course, corpora, architecture)
+    refuse_impossible(plan, facts)
     if not resumed:
         resolved = {
             "steps": course.steps,
@@ -233,6 +238,8 @@ def _in_time(
     architecture: Architecture,
     placement: Placement,
     reporter: Reporter,
+    *,
+    compiled: bool,
 ) -> tuple[Recipe, Course]:
     """Recipe and course that end within train.max_time, counted from the moment when the run was asked for.
 
@@ -242,7 +249,8 @@ def _in_time(
     from engine.training.rehearsal import steps_in_time
 
     reporter(Log(text=f"Measuring how fast a step is, to end within {job.train.max_time}."))
-    fitting = steps_in_time(_seconds_left(request, job), course, recipe, architecture, placement)
+    left = _seconds_left(request, job)
+    fitting = steps_in_time(left, course, recipe, architecture, placement, reporter, compiled)
     if fitting >= course.steps:
         return recipe, course
     limits = [max(1, stage.steps * fitting // course.steps) for stage in course.stages]
@@ -271,7 +279,21 @@ def _architecture(dims: Dimensions, vocabulary: int, start: ModelInfo | None, le
     return replace(present, context=max(present.context, length))
 
 
-def _settled(job: Job, recipe: Recipe, placement: Placement, tokenizer: Tokenizer, course: Course) -> Job:
+def _compiled(
+    request: Request, job: Job, facts: Facts, recipe: Recipe, placement: Placement, course: Course, *, resumed: bool
+) -> tuple[bool, str]:
+    """Whether the step is compiled, and why; a run that has begun keeps to it, as it changes the last bits."""
+    if resumed and job.train.compile == "auto":
+        return False, "the run began without it"
+    seconds = expected_seconds(facts, recipe, placement, course)
+    if job.train.max_time and seconds is not None:
+        seconds = min(seconds, _seconds_left(request, job))
+    return decide(job.train.compile, facts.dims, placement.device, seconds)
+
+
+def _settled(
+    job: Job, recipe: Recipe, placement: Placement, tokenizer: Tokenizer, course: Course, *, compiled: bool
+) -> Job:
     train = replace(
         job.train,
         epochs=recipe.epochs,
@@ -286,6 +308,7 @@ def _settled(job: Job, recipe: Recipe, placement: Placement, tokenizer: Tokenize
         save_every=recipe.save_every,
         prompt_weight=recipe.prompt_weight,
         mixed_precision=placement.precision,
+        compile=compiled,
         device=placement.device,
         threads=placement.threads,
     )
@@ -329,77 +352,6 @@ def _stored(run: Path) -> dict[str, Any]:
     import tomllib
 
     return tomllib.loads(read_toml_text(run / JOB)) if (run / JOB).exists() else {}
-
-
-def _plan(
-    settled: Job,
-    why: dict[str, str],
-    request: Request,
-    facts: Facts,
-    recipe: Recipe,
-    placement: Placement,
-    course: Course,
-    corpora: list[Corpus],
-    architecture: Architecture,
-) -> Plan:
-    from engine.job_file import to_table
-
-    dims, vocabulary = facts.dims, facts.vocabulary
-    tokens = sum(stage.corpus.train_tokens * stage.passes for stage in course.stages)
-    flops = remembered_flops(placement.device, placement.threads, dims)
-    if flops is None and placement.device == "cpu":
-        flops = machine_flops(placement.threads)
-    return Plan(
-        job=to_table(settled),
-        why=why,
-        model=settled.model.name,
-        size=name_of(dims),
-        parameters=architecture.parameters(),
-        vocabulary=vocabulary,
-        documents=sum(corpus.train_documents for corpus in corpora),
-        validation_documents=sum(corpus.validation_documents for corpus in corpora),
-        tokens=sum(corpus.train_tokens for corpus in corpora),
-        text_bytes=sum(corpus.train_bytes for corpus in corpora),
-        steps=course.steps,
-        epochs=math.ceil(course.epochs),
-        stages=[
-            StagePlan(
-                name=stage.name,
-                epochs=math.ceil(stage.passes),
-                steps=stage.steps,
-                tokens_per_epoch=stage.corpus.train_tokens,
-                documents=stage.corpus.train_documents,
-                learning_rate=stage.learning_rate,
-            )
-            for stage in course.stages
-        ],
-        device=placement.device,
-        precision=placement.precision,
-        threads=placement.threads,
-        memory_bytes=training_memory(dims, vocabulary, recipe.batch_size, recipe.sequence_length),
-        checkpoint_bytes=checkpoint_bytes(dims, vocabulary),
-        seconds=tokens / tokens_per_second(dims, vocabulary, recipe.sequence_length, flops) if flops else None,
-        fingerprint=request.fingerprint,
-    )
-
-
-def _refuse_impossible(plan: Plan, facts: Facts) -> None:
-    """Say before anything is built when even a micro-batch of one row cannot fit."""
-    if facts.device != "cpu":
-        return
-    length = int(plan.job["train"]["sequence_length"])
-    least = training_memory(facts.dims, facts.vocabulary, 1, length)
-    if least <= facts.memory.total:
-        return
-    fitting = [
-        name
-        for name, size in SIZES.items()
-        if training_memory(size.dimensions, facts.vocabulary, 1, length) < 0.85 * facts.memory.available
-    ]
-    raise OutOfMemoryError(
-        f"{plan.size} needs at least {least / 1e9:.1f} GB to train; here are {facts.memory.total / 1e9:.1f} GB.",
-        fix=f"The largest size that fits is {fitting[-1]}." if fitting else "No size fits at this sequence_length.",
-    )
 
 
 def ensure_same_steps(run: Path, course: Course) -> None:

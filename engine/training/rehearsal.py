@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 import torch
 
 from engine.errors import UsageError
+from engine.training.compiling import CompiledLoss, Loss
 from engine.training.optimizer import Optimizer
 from engine.training.step import accumulate
 
 if TYPE_CHECKING:
     from engine.model.architecture import Architecture
+    from engine.runs.channel import Reporter
     from engine.training.course import Course
     from engine.training.devices import Placement
     from engine.training.recipe import Recipe
@@ -24,12 +26,20 @@ MOST_SECONDS = 10.0
 RESERVE = 0.05
 """Kept back: machines do not run evenly, and the end (saving, samples, publishing) takes a moment."""
 END_SECONDS = 2.0
+WARM_COMPILE_SECONDS = 10.0
+"""For each shape of a micro-batch, when it has been compiled before."""
 FORWARD_SHARE = 1 / 3
 """Of a training step's work, what evaluating as many tokens takes."""
 
 
 def steps_in_time(
-    seconds: float, course: Course, recipe: Recipe, architecture: Architecture, placement: Placement
+    seconds: float,
+    course: Course,
+    recipe: Recipe,
+    architecture: Architecture,
+    placement: Placement,
+    report: Reporter,
+    compiled: bool,
 ) -> int:
     """Optimizer steps, evaluations included, that `seconds` from now have room for.
 
@@ -37,8 +47,12 @@ def steps_in_time(
         UsageError: not a single one.
     """
     started = time.monotonic()
-    step = seconds_per_step(min(MOST_SECONDS, SHARE * seconds), course, recipe, architecture, placement)
+    step = seconds_per_step(
+        min(MOST_SECONDS, SHARE * seconds), course, recipe, architecture, placement, report, compiled
+    )
     left = (seconds - (time.monotonic() - started)) * (1 - RESERVE) - END_SECONDS
+    if compiled:
+        left -= WARM_COMPILE_SECONDS * len(course.shapes(recipe.batch_size))
     stage = course.stages[0]
     held_out = sum(one.corpus.scored_tokens for one in course.stages)
     evaluation = FORWARD_SHARE * step * held_out / max(1, stage.rows_per_step * stage.sequence_length)
@@ -52,7 +66,13 @@ def steps_in_time(
 
 
 def seconds_per_step(
-    budget: float, course: Course, recipe: Recipe, architecture: Architecture, placement: Placement
+    budget: float,
+    course: Course,
+    recipe: Recipe,
+    architecture: Architecture,
+    placement: Placement,
+    report: Reporter,
+    compiled: bool,
 ) -> float:
     """Time of one optimizer step of this very run, on weights that are thrown away.
 
@@ -62,6 +82,8 @@ def seconds_per_step(
         recipe: Optimizer and sizes.
         architecture: Of the model.
         placement: Device, precision and threads.
+        report: Told when compiling fails.
+        compiled: Whether the run will be compiled, so that this is, too.
     """
     from engine.model.transformer import Decoder
 
@@ -70,12 +92,16 @@ def seconds_per_step(
     decoder.init_weights(torch.Generator().manual_seed(0))
     decoder.to(placement.device)
     optimizer = Optimizer(decoder, architecture, recipe.optimizer, weight_decay=0.0, device=placement.device)
+    loss: Loss = decoder.loss
+    if compiled:
+        loss = CompiledLoss(decoder, report)
+        loss.warm(decoder, course.shapes(recipe.batch_size), placement)
     scaler = torch.amp.GradScaler(enabled=False)
     times: list[float] = []
     until = time.monotonic() + budget
     for number in range(WARM_UP_STEPS + 1000):
         before = time.monotonic()
-        accumulate(decoder, course.batches(number % course.steps, recipe.batch_size), placement, scaler)
+        accumulate(loss, course.batches(number % course.steps, recipe.batch_size), placement, scaler)
         torch.nn.utils.clip_grad_norm_(decoder.parameters(), 1.0)
         optimizer.set_rate(1e-5)
         optimizer.step(scaler)

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from engine.model.transformer import Decoder
     from engine.text.dataset import Batch
+    from engine.training.compiling import Loss
     from engine.training.devices import Placement
 
 
@@ -24,11 +24,17 @@ def tensors(batch: Batch, device: str) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def accumulate(
-    decoder: Decoder, batches: Sequence[Batch], placement: Placement, scaler: torch.amp.GradScaler
+    loss_of: Loss, batches: Sequence[Batch], placement: Placement, scaler: torch.amp.GradScaler
 ) -> tuple[float, float]:
     """Sum the gradients of all micro-batches of a step; each token counts the same in whichever it is.
 
     The device is waited for once, at the end.
+
+    Args:
+        loss_of: `Decoder.loss`, or the same compiled.
+        batches: The micro-batches.
+        placement: Device and precision.
+        scaler: Of fp16's gradients.
 
     Returns:
         Weighted loss in nats, summed over the tokens, and the sum of the tokens' weights.
@@ -37,7 +43,7 @@ def accumulate(
     losses = []
     for batch in batches:
         with placement.autocast():
-            loss = decoder.loss(*tensors(batch, placement.device))
+            loss = loss_of(*tensors(batch, placement.device))
         torch.autograd.backward(scaler.scale(loss / weight))
         losses.append(loss.detach())
     return float(sum(torch.stack(losses).cpu().double().tolist())), weight

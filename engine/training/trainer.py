@@ -28,6 +28,7 @@ from engine.speeds import remember_flops
 from engine.text.dataset import Batch
 from engine.training import guard, memory
 from engine.training.average import Average
+from engine.training.compiling import CompiledLoss, Loss
 from engine.training.course import Position
 from engine.training.devices import measure
 from engine.training.evaluate import Score, evaluate
@@ -95,6 +96,7 @@ class Trainer:
         self.progress = Progress(micro_rows=prepared.recipe.batch_size)
         self.progress.guard.ceiling = math.log(prepared.tokenizer.vocabulary) + 2.5
         self.decoder = self._first_decoder()
+        self.loss = self._loss()
         self.optimizer = self._new_optimizer()
         self.average = self._new_average()
         self.scaler = torch.amp.GradScaler(enabled=self.placement.precision == "fp16")
@@ -131,6 +133,13 @@ class Trainer:
     def _first_decoder(self) -> Decoder:
         prepared = self.prepared
         return first_decoder(prepared.job, prepared.architecture, prepared.start, self.placement.device, self.report)
+
+    def _loss(self) -> Loss:
+        if not self.train_section.compile:
+            return self.decoder.loss
+        loss = CompiledLoss(self.decoder, self.report)
+        loss.warm(self.decoder, self.course.shapes(self.progress.micro_rows), self.placement)
+        return loss
 
     def _new_optimizer(self) -> Optimizer:
         recipe = self.prepared.recipe
@@ -214,7 +223,7 @@ class Trainer:
             self._shrink()
 
     def _accumulate(self, batches: list[Batch]) -> tuple[float, float]:
-        return accumulate(self.decoder, batches, self.placement, self.scaler)
+        return accumulate(self.loss, batches, self.placement, self.scaler)
 
     def _shrink(self) -> None:
         """Use less memory for the same result, or say that there is no way left.

@@ -160,7 +160,7 @@ class Trials:
         while True:
             batches = self._course.batches(step, self._micro_rows)
             try:
-                return accumulate(decoder, batches, self._placement, scaler)
+                return accumulate(decoder.loss, batches, self._placement, scaler)
             except (RuntimeError, MemoryError) as error:
                 if not memory.is_out_of_memory(error) or self._micro_rows == 1:
                     raise
@@ -209,7 +209,7 @@ class Trials:
         for number in range(1 + TIMED):
             before, failed = time.monotonic(), False
             try:
-                accumulate(decoder, batches, self._placement, scaler)
+                accumulate(decoder.loss, batches, self._placement, scaler)
             except (RuntimeError, MemoryError) as error:
                 if not memory.is_out_of_memory(error):
                     raise

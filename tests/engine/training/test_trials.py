@@ -188,10 +188,10 @@ def test_memory_that_runs_out_ends_the_trial_of_rows(tiny_run: Make, monkeypatch
 
     real = trials.accumulate
 
-    def short(decoder, batches, *rest):  # type: ignore[no-untyped-def]
+    def short(loss, batches, *rest):  # type: ignore[no-untyped-def]
         if len(batches[0].ids) > 4:
             raise MemoryError("no more")
-        return real(decoder, batches, *rest)
+        return real(loss, batches, *rest)
 
     monkeypatch.setattr(trials, "accumulate", short)
     tiny = tiny_run("train.batch_size=find", "train.gradient_accumulation=auto", "train.epochs=12")
