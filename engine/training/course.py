@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -152,17 +151,6 @@ class Course:
         order, first, rows = self.stages[position.stage].rows_of(position.epoch, position.step_in_epoch)
         edges = [first + edge for edge in _edges(rows, micro_rows)]
         return [order.batch(start, end - start) for start, end in itertools.pairwise(edges)]
-
-    def shapes(self, micro_rows: int) -> list[tuple[int, int]]:
-        """Rows and tokens of every kind of micro-batch in the first epoch of each stage, the usual ones first."""
-        found: Counter[tuple[int, int]] = Counter()
-        for stage in self.stages:
-            for step in range(min(stage.steps, stage.steps_per_epoch)):
-                sizes = (
-                    end - start for start, end in itertools.pairwise(_edges(stage.rows_of(0, step)[2], micro_rows))
-                )
-                found.update((size, stage.sequence_length) for size in sizes)
-        return [shape for shape, _ in found.most_common()]
 
 
 def _edges(rows: int, micro_rows: int) -> list[int]:

@@ -27,7 +27,7 @@ RESERVE = 0.05
 """Kept back: machines do not run evenly, and the end (saving, samples, publishing) takes a moment."""
 END_SECONDS = 2.0
 WARM_COMPILE_SECONDS = 10.0
-"""For each shape of a micro-batch, when it has been compiled before."""
+"""When it has been compiled before, as it is while the speed is measured."""
 FORWARD_SHARE = 1 / 3
 """Of a training step's work, what evaluating as many tokens takes."""
 
@@ -52,7 +52,7 @@ def steps_in_time(
     )
     left = (seconds - (time.monotonic() - started)) * (1 - RESERVE) - END_SECONDS
     if compiled:
-        left -= WARM_COMPILE_SECONDS * len(course.shapes(recipe.batch_size))
+        left -= WARM_COMPILE_SECONDS
     stage = course.stages[0]
     held_out = sum(one.corpus.scored_tokens for one in course.stages)
     evaluation = FORWARD_SHARE * step * held_out / max(1, stage.rows_per_step * stage.sequence_length)
@@ -95,7 +95,7 @@ def seconds_per_step(
     loss: Loss = decoder.loss
     if compiled:
         loss = CompiledLoss(decoder, report)
-        loss.warm(decoder, course.shapes(recipe.batch_size), placement)
+        loss.warm(recipe.batch_size, recipe.sequence_length, placement)
     scaler = torch.amp.GradScaler(enabled=False)
     times: list[float] = []
     until = time.monotonic() + budget

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -85,7 +86,9 @@ def search(
             why["train.learning_rate"] += "; there was no time for trials"
         else:
             rate = found.rate
-            tried = ", ".join(f"{one:g}: {loss:.3f}" for one, loss in sorted(found.losses.items()) if loss < 1e8)
+            tried = ", ".join(
+                f"{one:g}: {loss:.3f}" for one, loss in sorted(found.losses.items()) if math.isfinite(loss)
+            )
             why["train.learning_rate"] = f"found by trials of {trials.steps} steps ({asked[RATE]}); losses {tried}"
     fixed = {"optimizer": recipe.optimizer, RATE: rate, ROWS: rows, "gradient_accumulation": whole // rows}
     again = resolve(replace(train, **fixed), facts)  # type: ignore[arg-type]

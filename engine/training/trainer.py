@@ -135,11 +135,7 @@ class Trainer:
         return first_decoder(prepared.job, prepared.architecture, prepared.start, self.placement.device, self.report)
 
     def _loss(self) -> Loss:
-        if not self.train_section.compile:
-            return self.decoder.loss
-        loss = CompiledLoss(self.decoder, self.report)
-        loss.warm(self.decoder, self.course.shapes(self.progress.micro_rows), self.placement)
-        return loss
+        return CompiledLoss(self.decoder, self.report) if self.train_section.compile else self.decoder.loss
 
     def _new_optimizer(self) -> Optimizer:
         recipe = self.prepared.recipe
@@ -163,6 +159,8 @@ class Trainer:
         self.progress.micro_rows = max(
             1, min(self.progress.micro_rows, self.prepared.recipe.batch_size // self._divisor)
         )
+        if isinstance(self.loss, CompiledLoss):
+            self.loss.warm(self.progress.micro_rows, self.prepared.recipe.sequence_length, self.placement)
         self._measure_device()
         if resumed is None:
             score = self._score()
@@ -235,6 +233,8 @@ class Trainer:
         memory.release(self.placement.device)
         if self.progress.micro_rows > 1:
             self.progress.micro_rows //= 2
+            if isinstance(self.loss, CompiledLoss):
+                self.loss.rows = self.progress.micro_rows
             text = (
                 f"Out of memory: going on with micro-batches of {self.progress.micro_rows} rows; the step is the same."
             )

@@ -48,6 +48,8 @@ JUDGED = 0.2
 """Share of a trial's steps, its last ones, whose loss is its result."""
 TIMED = 3
 """Gradients that are timed for each number of rows, after one that is not."""
+DIVERGED = 1e9
+"""In the record, as JSON has no infinity."""
 AS_FAST = 0.97
 """Of the best speed: fewer rows that reach it need less memory for the same."""
 
@@ -59,7 +61,7 @@ class Record:
     conditions: str
     """What they depend on besides their rate or rows; the results of others do not count."""
     losses: dict[str, float] = field(default_factory=dict)
-    """Loss of each learning rate, nats per token; huge where it diverged."""
+    """Loss of each learning rate, nats per token; DIVERGED where there was none."""
     speeds: dict[str, float] = field(default_factory=dict)
     """Tokens a second with each number of rows at once; 0 where memory ran out."""
 
@@ -118,11 +120,12 @@ class Trials:
             loss = self._train(rate)
             if loss is None:
                 return None
-            self._record.losses[key] = loss if math.isfinite(loss) else 1e9
+            self._record.losses[key] = loss if math.isfinite(loss) else DIVERGED
             self._keep()
             shown = f"{loss:.4f}" if math.isfinite(loss) else "diverged"
             self._report(Log(text=f"Trial of {self.steps} steps with the learning rate {key}: {shown}."))
-        return self._record.losses[key]
+        kept = self._record.losses[key]
+        return math.inf if kept >= DIVERGED else kept
 
     def _train(self, rate: float) -> float | None:
         """Loss of a trial; inf when it diverges, None when the time is over."""
