@@ -288,7 +288,7 @@ def _compiled(
     seconds = expected_seconds(facts, recipe, placement, course)
     if job.train.max_time and seconds is not None:
         seconds = min(seconds, _seconds_left(request, job))
-    return decide(job.train.compile, facts.dims, placement.device, seconds)
+    return decide(job.train.compile, placement.device, seconds)
 
 
 def _settled(

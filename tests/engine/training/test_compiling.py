@@ -11,7 +11,6 @@ from safetensors.torch import load_file
 from engine.events import Log, Plan, Step
 from engine.job_file import load_job
 from engine.runs.control import Command
-from engine.sizes import dimensions_of
 from engine.training import compiling
 from engine.training.checkpoint import found, same_tensors
 from engine.training.compiling import decide
@@ -29,25 +28,23 @@ def compiler(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("compiler")
 def test_it_is_used_where_the_time_it_takes_comes_back() -> None:
-    nano, micro = dimensions_of("nano"), dimensions_of("micro")
-    assert decide("auto", nano, "cpu", 3600)[0]
-    for dims, device, seconds, word in (
-        (nano, "cpu", 60.0, "too short"), (nano, "cpu", None, "too short"), (micro, "cpu", 3600.0, "gain nothing"),
-        (micro, "cuda", 60.0, "too short"), (nano, "mps", 3600.0, "not proven"),
+    assert decide("auto", "cuda", 3600)[0]
+    for device, seconds, word in (
+        ("cpu", 1e6, "nothing is gained"), ("cuda", 60.0, "too short"), ("cuda", None, "too short"),
+        ("mps", 1e6, "not proven"),
     ):  # fmt: skip
-        wanted, why = decide("auto", dims, device, seconds)
+        wanted, why = decide("auto", device, seconds)
         assert not wanted and word in why
-    assert decide("auto", micro, "cuda", 3600)[0]
-    assert decide(True, micro, "cpu", 1.0) == (True, "as asked")
-    assert decide(False, nano, "cpu", 3600) == (False, "as asked")
+    assert decide(True, "cpu", 1.0) == (True, "as asked")
+    assert decide(False, "cuda", 3600) == (False, "as asked")
 
 
 def test_without_a_compiler_it_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CXX", "no-such-compiler")
-    assert decide(True, dimensions_of("nano"), "cpu", 3600) == (False, "a C++ compiler is needed for it")
+    assert decide(True, "cpu", 3600) == (False, "a C++ compiler is needed for it")
     monkeypatch.delenv("CXX")
     monkeypatch.setenv("PATH", "")
-    assert not decide("auto", dimensions_of("nano"), "cpu", 3600)[0]
+    assert not decide(True, "cpu", 3600)[0]
 
 
 def test_a_compiler_that_fails_does_not_end_the_run(
