@@ -3,7 +3,7 @@
 On a processor it does not: measured with torch 2.13 on two cores without AVX-512 and a worker's own environment (the
 allocator keeps its memory), nano makes 7,190, 9,140 and 9,070 tokens a second as it is and 8,810, 8,430 and 8,280
 compiled, in turn; micro and tiny differ by less than 5 %. On GPUs small models wait for launches, which it fuses
-(nanoGPT on an A100: 250 to 135 ms a step). Compiling takes half a minute, with a warm cache seconds, for every shape: so
+(nanoGPT on an A100: 250 to 135 ms a step). Compiling takes half a minute, seconds with a warm cache, for each shape: so
 there is only one, and rows without weight fill a micro-batch that is not full.
 """
 
