@@ -49,6 +49,7 @@ class PreviewScreen(ForgeScreen):
         super().__init__()
         self._outline: Outline | None = None
         self._wanted: tuple[Path, str] | None = None
+        self._columns: Mapping[str, str] = {}
         self._mask: Mask = "off"
         self._tokenizer: tuple[Path, Tokenizer] | None = None
         self._pending = 0
@@ -95,12 +96,13 @@ class PreviewScreen(ForgeScreen):
     def open_file(self, path: Path, format: str = "auto", line: int = 0) -> None:  # noqa: A002
         """Show a file; at once if it is shown already."""
         app = app_of(self)
-        outline = self._outline
-        if outline is not None and self._wanted == (path, format) and not outline.changed:
+        outline, columns = self._outline, self.columns_of(path)
+        known = self._wanted == (path, format) and self._columns == columns
+        if outline is not None and known and not outline.changed:
             if line:
                 self._go_line(line)
             return
-        self._wanted, columns = (path, format), self.columns_of(path)
+        self._wanted, self._columns = (path, format), columns
         if outline is None or outline.path != path:
             self._close()
             self.preview.show(None, "opening ...")
@@ -159,9 +161,11 @@ class PreviewScreen(ForgeScreen):
         self._title_preview()
 
     def look_at_file(self) -> None:
-        """Has the file changed on the disk, or are more of its lines counted by now?"""
-        if self._outline is not None and self._wanted is not None and self._outline.changed:
-            self.open_file(*self._wanted, line=self.preview.line or 0)
+        """Has the file changed on the disk, or what its columns are called; are more of its lines counted by now?"""
+        if self._outline is not None and self._wanted is not None:
+            renamed = self._columns != self.columns_of(self._wanted[0])
+            if renamed or self._outline.changed:
+                self.open_file(*self._wanted, line=self.preview.line or 0)
         self._look_pending()
 
     def _go_line(self, line: int) -> None:

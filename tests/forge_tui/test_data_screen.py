@@ -578,6 +578,16 @@ async def test_column_names_of_the_job_are_used_and_kept(project: Project, make_
         await pilot.press("escape", "plus")
         await settle(pilot)
         assert files_of(project)[1] == replace(file, weight=1.5)
+        swapped_names = replace(file, columns={"prompt": "antwort", "completion": "frage"})
+        text = edit_job_text(project.job_file.read_text(), {"data.files": ["data/flawed.txt", swapped_names]})
+        project.job_file.write_text(text)
+        before = screen_words(app)
+        await pilot.press("4", "1")  # coming back reads the job again, and the open file with it
+        await wait_for(
+            pilot, lambda: 0 < screen_words(app).find("It is a metal") < screen_words(app).find("What is iron")
+        )
+        assert before.find("It is a metal") > before.find("What is iron") > 0
+        project.job_file.write_text(edit_job_text(text, {"data.files": ["data/flawed.txt", replace(file, weight=1.5)]}))
     picks = picks_of(project, load_job(project.job_file))
     for name, columns in (("repaired.csv", file.columns), ("converted.jsonl", {})):
         kept = swapped(project, picks, picks[1].path, project.data / name)[1]
