@@ -19,9 +19,9 @@ from engine.runs.control import Command
 from engine.runs.launch import read_request
 from engine.sizes import dimensions_of
 from engine.training.prepare import prepare_run
-from engine.training.rate_search import MOST_TRIALS, RATIO, search_rate
+from engine.training.rate_search import MOST_TRIALS, RATIO, Found, search_rate
 from engine.training.recipe import Facts, resolve
-from engine.training.search import questions
+from engine.training.search import ASKED, questions, search
 from engine.training.trials import RECORD, Trials
 
 from .conftest import Recorder, TinyRun
@@ -99,6 +99,21 @@ def test_find_is_auto_for_the_rules() -> None:
     auto, find = TrainSection(), TrainSection(learning_rate="find", batch_size="find")
     one, other = resolve(auto, facts()), resolve(find, facts())
     assert replace(one, why={}) == replace(other, why={}) and other.optimizer == "muon"
+
+
+def test_what_nobody_asked_for_is_at_most_twice_the_rule() -> None:
+    class Tried:
+        steps = 20
+
+        def find_rate(self) -> Found:
+            return Found(0.3, {0.02: 3.0, 0.16: 2.5, 0.32: 2.4})
+
+    train = TrainSection()
+    recipe = resolve(train, facts())
+    for reason, rate in ((ASKED, 0.3), ("not measured there", 2 * recipe.learning_rate)):
+        found = search({"learning_rate": reason}, train, facts(), recipe, Tried(), Recorder())  # type: ignore[arg-type]
+        assert found.learning_rate == rate and found.optimizer == recipe.optimizer
+        assert found.weight_decay < recipe.weight_decay or recipe.weight_decay == 0.1, "it follows the rate"
 
 
 # ---- in a run

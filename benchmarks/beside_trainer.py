@@ -1,0 +1,141 @@
+"""Tokens a second and peak memory of a training step, beside a plain Hugging Face Trainer with the same Qwen3 shapes.
+
+    python benchmarks/beside_trainer.py [--sizes nano micro tiny small] [--runs 3] [--seconds 15]
+
+Everybody trains in a process of its own, in turn: ours with Muon and with AdamW in the environment of a worker, the
+Trainer with its default AdamW in the environment of the shell. Same vocabulary, rows, length and threads, fp32; the
+speed is that of the median step, the table has the median of the runs. Needs `pip install transformers accelerate`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from typing import Any
+
+import peers
+import torch
+from throughput import ROWS, SEQUENCE_LENGTH, VOCABULARY
+
+from engine.model.architecture import Architecture
+from engine.model.transformer import Decoder
+from engine.processor import physical_cores, processor_name
+from engine.runs.environment import SETTINGS
+from engine.sizes import SIZES
+from engine.training.optimizer import Optimizer, Rule
+
+KINDS = ("ours, Muon", "ours, AdamW", "Trainer, AdamW")
+SKIPPED = 3
+"""Steps that are not counted: allocations, caches."""
+
+
+def main() -> int:
+    """Measure and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--sizes", nargs="+", default=["nano", "micro", "tiny", "small"], choices=list(ROWS))
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=15.0, help="for each run")
+    parser.add_argument("--one", nargs=2, metavar=("KIND", "SIZE"), help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.one:
+        torch.set_num_threads(physical_cores())
+        print(json.dumps(_measured(*arguments.one, arguments.seconds)))
+        return 0
+    print(
+        f"{processor_name()}, {physical_cores()} threads, torch {torch.__version__}, rows of {SEQUENCE_LENGTH} tokens"
+    )
+    table = [["size", *(f"{kind}: tokens/s, MB" for kind in KINDS), "faster by"]]
+    for size in arguments.sizes:
+        found: dict[str, list[tuple[float, float]]] = {kind: [] for kind in KINDS}
+        for _ in range(arguments.runs):
+            for kind in KINDS:
+                found[kind].append(_run(kind, size, arguments.seconds))
+        speeds = {kind: statistics.median(speed for speed, _ in runs) for kind, runs in found.items()}
+        memory = {kind: statistics.median(peak for _, peak in runs) for kind, runs in found.items()}
+        cells = [f"{speeds[kind]:,.0f}, {memory[kind]:,.0f}" for kind in KINDS]
+        factors = [f"{speeds[kind] / speeds[KINDS[2]]:.2f}" for kind in KINDS[:2]]
+        table.append([size, *cells, " and ".join(factors)])
+        print(" · ".join(table[-1]), flush=True)
+    peers.print_table(table)
+    return 0
+
+
+def _run(kind: str, size: str, seconds: float) -> tuple[float, float]:
+    environment = dict(os.environ) if kind == KINDS[2] else os.environ | SETTINGS
+    command = [sys.executable, "-W", "ignore", __file__, "--one", kind, size, "--seconds", str(seconds)]
+    done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+    speed, peak = json.loads(done.stdout.splitlines()[-1])
+    return speed, peak
+
+
+def _measured(kind: str, size: str, seconds: float) -> tuple[float, float]:
+    """Tokens a second of the median step, and the most memory that the process has had in megabytes."""
+    if kind == KINDS[2]:
+        times = _trainer(size, seconds)
+    else:
+        times = _ours(size, "muon" if kind == KINDS[0] else "adamw", seconds)
+    step = statistics.median(times[SKIPPED:])
+    return ROWS[size] * SEQUENCE_LENGTH / step, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
+
+
+def _ours(size: str, rule: Rule, seconds: float) -> list[float]:
+    architecture = Architecture.of(SIZES[size].dimensions, VOCABULARY, SEQUENCE_LENGTH)
+    decoder = Decoder(architecture)
+    decoder.init_weights(torch.Generator().manual_seed(0))
+    optimizer = Optimizer(decoder, architecture, rule, weight_decay=0.1, device="cpu")
+    optimizer.set_rate(1e-4)
+    scaler = torch.amp.GradScaler(enabled=False)
+    ids = torch.randint(0, VOCABULARY, (ROWS[size], SEQUENCE_LENGTH))
+    weights = torch.ones(ROWS[size], SEQUENCE_LENGTH)
+    times: list[float] = []
+    until = time.monotonic() + seconds
+    while time.monotonic() < until or len(times) <= SKIPPED + 2:
+        began = time.monotonic()
+        loss = decoder.loss(ids, ids, weights) / ids.numel()
+        torch.autograd.backward(loss)
+        torch.nn.utils.clip_grad_norm_(decoder.parameters(), 1.0)
+        optimizer.step(scaler)
+        optimizer.zero_grad()
+        times.append(time.monotonic() - began)
+    return times
+
+
+def _trainer(size: str, seconds: float) -> list[float]:
+    from transformers import Qwen3Config, Qwen3ForCausalLM, Trainer, TrainerCallback, TrainingArguments
+
+    config = Architecture.of(SIZES[size].dimensions, VOCABULARY, SEQUENCE_LENGTH).to_config()
+    model = Qwen3ForCausalLM(Qwen3Config(**config))
+    ids = torch.randint(0, VOCABULARY, (ROWS[size] * 16, SEQUENCE_LENGTH)).tolist()
+    rows = [{"input_ids": row, "labels": row} for row in ids]
+    times: list[float] = []
+
+    class Watch(TrainerCallback):  # type: ignore[misc]
+        began = 0.0
+
+        def on_step_begin(self, *arguments: Any, **more: Any) -> None:
+            self.began = time.monotonic()
+
+        def on_step_end(self, arguments: Any, state: Any, control: Any, **more: Any) -> None:
+            times.append(time.monotonic() - self.began)
+            if sum(times) > seconds and len(times) > SKIPPED + 2:
+                control.should_training_stop = True
+
+    with tempfile.TemporaryDirectory() as folder:
+        arguments = TrainingArguments(
+            output_dir=folder, per_device_train_batch_size=ROWS[size], learning_rate=1e-4, max_steps=100_000,
+            max_grad_norm=1.0, use_cpu=True, save_strategy="no", report_to="none", disable_tqdm=True,
+            logging_strategy="no", seed=0,
+        )  # fmt: skip
+        Trainer(model=model, args=arguments, train_dataset=rows, callbacks=[Watch()]).train()
+    return times
+
+
+if __name__ == "__main__":
+    sys.exit(main())
