@@ -22,14 +22,13 @@ from typing import Any
 
 import peers
 import torch
-from throughput import ROWS, SEQUENCE_LENGTH, VOCABULARY
+from throughput import ROWS, SEQUENCE_LENGTH, VOCABULARY, training_step
 
 from engine.model.architecture import Architecture
-from engine.model.transformer import Decoder
 from engine.processor import physical_cores, processor_name
 from engine.runs.environment import SETTINGS
 from engine.sizes import SIZES
-from engine.training.optimizer import Optimizer, Rule
+from engine.training.optimizer import Rule
 
 KINDS = ("ours, Muon", "ours, AdamW", "Trainer, AdamW")
 SKIPPED = 3
@@ -86,23 +85,12 @@ def _measured(kind: str, size: str, seconds: float) -> tuple[float, float]:
 
 
 def _ours(size: str, rule: Rule, seconds: float) -> list[float]:
-    architecture = Architecture.of(SIZES[size].dimensions, VOCABULARY, SEQUENCE_LENGTH)
-    decoder = Decoder(architecture)
-    decoder.init_weights(torch.Generator().manual_seed(0))
-    optimizer = Optimizer(decoder, architecture, rule, weight_decay=0.1, device="cpu")
-    optimizer.set_rate(1e-4)
-    scaler = torch.amp.GradScaler(enabled=False)
-    ids = torch.randint(0, VOCABULARY, (ROWS[size], SEQUENCE_LENGTH))
-    weights = torch.ones(ROWS[size], SEQUENCE_LENGTH)
+    step = training_step(SIZES[size].dimensions, rule, ROWS[size])
     times: list[float] = []
     until = time.monotonic() + seconds
     while time.monotonic() < until or len(times) <= SKIPPED + 2:
         began = time.monotonic()
-        loss = decoder.loss(ids, ids, weights) / ids.numel()
-        torch.autograd.backward(loss)
-        torch.nn.utils.clip_grad_norm_(decoder.parameters(), 1.0)
-        optimizer.step(scaler)
-        optimizer.zero_grad()
+        step()
         times.append(time.monotonic() - began)
     return times
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import platform
 import time
+from collections.abc import Callable
 
 import torch
 
@@ -77,8 +78,8 @@ def own_peak(dims: Dimensions, tokens: int, seconds: float) -> float:
     return work / total
 
 
-def training_rate(dims: Dimensions, rule: Rule, rows: int, seconds: float) -> float:
-    """Tokens a second of whole training steps."""
+def training_step(dims: Dimensions, rule: Rule, rows: int) -> Callable[[], None]:
+    """A whole training step on tokens drawn at random, to be called again and again."""
     architecture = Architecture.of(dims, VOCABULARY, SEQUENCE_LENGTH)
     decoder = Decoder(architecture)
     decoder.init_weights(torch.Generator().manual_seed(0))
@@ -95,7 +96,7 @@ def training_rate(dims: Dimensions, rule: Rule, rows: int, seconds: float) -> fl
         optimizer.step(scaler)
         optimizer.zero_grad()
 
-    return rate(seconds, ids.numel(), step)
+    return step
 
 
 def main() -> None:
@@ -114,7 +115,8 @@ def main() -> None:
     print(f"{'size':<7}{'rows':>5}{'tokens/s':>11}{'GFLOP/s':>10}{'of peak':>9}{'of own shapes':>15}")
     for name in arguments.sizes:
         dims, rows = SIZES[name].dimensions, ROWS[name]
-        speed = training_rate(dims, arguments.optimizer, rows, arguments.seconds)
+        step = training_step(dims, arguments.optimizer, rows)
+        speed = rate(arguments.seconds, rows * SEQUENCE_LENGTH, step)
         own = own_peak(dims, rows * SEQUENCE_LENGTH, arguments.seconds)
         flops = speed * dims.flops_per_token(VOCABULARY, SEQUENCE_LENGTH)
         print(

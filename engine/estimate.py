@@ -13,6 +13,8 @@ RUNTIME_BYTES = 330_000_000
 """A worker with torch loaded that has trained nothing yet (measured: 280 to 340 MB resident)."""
 LOGITS_CHUNK_BYTES = 128 * 2**20
 """Logits larger than this are computed in chunks."""
+MEMORY_SHARE = 0.85
+"""Of the free memory that a run may be planned to use."""
 FLOPS_PER_CORE = 2.0e10
 """Sustained fp32 operations a second of one core, when nothing has been measured (a rough middle)."""
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import statistics
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -16,6 +15,7 @@ from engine.errors import ForgeError
 from engine.files import write_atomic
 from engine.processor import processor_name
 from engine.sizes import SIZES, Dimensions, name_of
+from engine.user_cache import user_cache
 
 FASTER, SLOWER = 0.8, 0.3
 """Weight of the newest run in what is remembered. Other work on the machine makes a run slower, and nothing makes it
@@ -25,8 +25,7 @@ MOST_BYTES = 1_000_000
 
 def speeds_file() -> Path:
     """Where it is: $XDG_CACHE_HOME/forge-tui/speeds.json."""
-    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(base) / "forge-tui" / "speeds.json"
+    return user_cache() / "speeds.json"
 
 
 def machine_key(device: str, threads: int) -> str:

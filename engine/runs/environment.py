@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from engine.user_cache import user_cache
+
 SETTINGS = {
     # glibc gives every large tensor back to the kernel and asks for it again: a page fault for each 4 KiB, each step.
     "MALLOC_MMAP_THRESHOLD_": "1073741824",
@@ -29,8 +31,7 @@ def compiled_folder() -> Path:
 
     Its own choice, a folder in /tmp that is named after the user, could have been made by anybody, and is executed.
     """
-    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(base) / "forge-tui" / "compiled"
+    return user_cache() / "compiled"
 
 
 @contextmanager

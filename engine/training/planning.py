@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from engine.errors import OutOfMemoryError
-from engine.estimate import checkpoint_bytes, machine_flops, tokens_per_second, training_memory
+from engine.estimate import MEMORY_SHARE, checkpoint_bytes, machine_flops, tokens_per_second, training_memory
 from engine.events import Plan, StagePlan
 from engine.sizes import SIZES, name_of
 from engine.speeds import remembered_flops
@@ -96,7 +96,7 @@ def refuse_impossible(plan: Plan, facts: Facts) -> None:
     fitting = [
         name
         for name, size in SIZES.items()
-        if training_memory(size.dimensions, facts.vocabulary, 1, length) < 0.85 * facts.memory.available
+        if training_memory(size.dimensions, facts.vocabulary, 1, length) < MEMORY_SHARE * facts.memory.available
     ]
     raise OutOfMemoryError(
         f"{plan.size} needs at least {least / 1e9:.1f} GB to train; here are {facts.memory.total / 1e9:.1f} GB.",

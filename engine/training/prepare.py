@@ -24,7 +24,7 @@ from engine.training.course import Course, CourseStage
 from engine.training.devices import Placement, place
 from engine.training.planning import expected_seconds, plan_of, refuse_impossible
 from engine.training.reading import has_conversations, read_corpora, settle_tokenizer
-from engine.training.recipe import Facts, Recipe, decide_epochs, resolve
+from engine.training.recipe import SHAPE, Facts, Recipe, decide_epochs, resolve, resolve_around
 from engine.training.search import MOST_SECONDS, TIME_SHARE, questions, search
 from engine.training.start import first_decoder
 
@@ -98,10 +98,11 @@ def prepare_run(run: Path, project: Project, request: Request, reporter: Reporte
     architecture = _architecture(dims, tokenizer.vocabulary, start, recipe.sequence_length)
     course = _course(job, corpora, recipe, _stored_limits(run))
     if not resumed:
-        recipe = _searched(
+        searched = _searched(
             run, request, job, facts, recipe, course, architecture, placement, start, reporter, trials=trials
         )
-        course = _course(job, corpora, recipe, [])
+        if searched is not recipe:
+            recipe, course = searched, _course(job, corpora, searched, [])
     compiled, why_compiled = _compiled(request, job, facts, recipe, placement, course, resumed=resumed)
     if asked.train.max_time and not resumed:
         recipe, course = _in_time(
@@ -246,22 +247,25 @@ def _in_time(
     Raises:
         UsageError: there is no time for a single step.
     """
-    from engine.training.rehearsal import steps_in_time
+    from engine.training.rehearsal import seconds_per_step, steps_in_time
 
     reporter(Log(text=f"Measuring how fast a step is, to end within {job.train.max_time}."))
     left = _seconds_left(request, job)
-    fitting = steps_in_time(left, course, recipe, architecture, placement, reporter, compiled)
+    step = seconds_per_step(left, course, recipe, architecture, placement, reporter, compiled)
+    fitting = steps_in_time(_seconds_left(request, job), step, course, compiled=compiled)
     if fitting >= course.steps:
         return recipe, course
     limits = [max(1, stage.steps * fitting // course.steps) for stage in course.stages]
     epochs = max(1, math.ceil(limits[0] / course.stages[0].steps_per_epoch))
     # What shapes a step was measured and stays; what depends on the length of the run is decided once more.
-    shape = ("optimizer", "learning_rate", "batch_size", "gradient_accumulation")
-    fixed = {name: getattr(recipe, name) for name in shape}
-    again = resolve(replace(job.train, epochs=epochs, **fixed), replace(facts, epochs=epochs, why_epochs=""))
+    again = resolve_around(
+        replace(job.train, epochs=epochs),
+        replace(facts, epochs=epochs, why_epochs=""),
+        {name: getattr(recipe, name) for name in SHAPE},
+        recipe.why,
+    )
     reason = f"as many as end within {job.train.max_time}: {sum(limits):,} steps of {course.steps:,}"
-    kept = {f"train.{name}": recipe.why[f"train.{name}"] for name in shape}
-    recipe = replace(again, why={**again.why, **kept, "train.epochs": reason})
+    recipe = replace(again, why={**again.why, "train.epochs": reason})
     return recipe, _course(job, corpora, recipe, limits)
 
 

@@ -11,6 +11,8 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from engine.training.recipe import rounded
+
 RATIO = 2.0
 """Between neighbouring candidates."""
 MOST_TRIALS = 6
@@ -65,11 +67,6 @@ def search_rate(first: float, trial: Callable[[float], float | None]) -> Found |
     if math.isinf(losses[best]):
         return None
     return Found(rounded(_vertex(losses, ordered, best)), losses)
-
-
-def rounded(rate: float) -> float:
-    """Three significant digits: what is shown is what is used."""
-    return float(f"{rate:.3g}")
 
 
 def _vertex(losses: dict[float, float], ordered: list[float], best: float) -> float:

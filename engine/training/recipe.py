@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Literal, TypeVar, get_args
 
-from engine.estimate import MachineMemory, training_memory
+from engine.estimate import MEMORY_SHARE, MachineMemory, training_memory
 from engine.job import Open, TrainSection
 from engine.sizes import Dimensions
 
@@ -109,6 +110,16 @@ def decide_epochs(train: TrainSection, tokens_per_epoch: int, parameters: int) -
     return epochs, reason
 
 
+SHAPE = ("optimizer", "learning_rate", "batch_size", "gradient_accumulation")
+"""What shapes a step; the rest depends on it."""
+
+
+def resolve_around(train: TrainSection, facts: Facts, shape: Mapping[str, object], why: Mapping[str, str]) -> Recipe:
+    """Decide everything but the numbers of SHAPE once more; these are given, and their reasons stay."""
+    again = resolve(replace(train, **shape), facts)  # type: ignore[arg-type]
+    return replace(again, why=again.why | {f"train.{name}": why[f"train.{name}"] for name in shape})
+
+
 def resolve(train: TrainSection, facts: Facts) -> Recipe:
     """Decide every "auto" of a job, in an order in which each may build on those before."""
     choose = _Chooser(train)
@@ -189,7 +200,7 @@ def _fitting_rows(facts: Facts, rows: int, length: int) -> tuple[int, str]:
     """The largest micro-batch, halving from `rows`, whose peak stays below 85 % of what is free."""
     if facts.device != "cpu":
         return rows, ""
-    budget = 0.85 * facts.memory.available
+    budget = MEMORY_SHARE * facts.memory.available
     micro = rows
     while micro > 1 and training_memory(facts.dims, facts.vocabulary, micro, length) > budget:
         micro //= 2
@@ -220,10 +231,10 @@ def _learning_rate(facts: Facts, rule: Literal["muon", "adamw"], tokens_per_step
         rate = min(5e-3, max(1e-4, 3e-3 * (128 / facts.dims.dim) * batch))
         reason = f"3e-3 at width 128 and 4,096 tokens a step, scaled to width {facts.dims.dim} and {tokens_per_step:,}"
     if facts.continuing:
-        return _round(
+        return rounded(
             rate * FINE_TUNE_FACTOR
-        ), f"a fifth of the rate from scratch ({_round(rate):g}), to keep what it knows"
-    return _round(rate), reason
+        ), f"a fifth of the rate from scratch ({rounded(rate):g}), to keep what it knows"
+    return rounded(rate), reason
 
 
 def _weight_decay(facts: Facts, rule: Literal["muon", "adamw"], rate: float, tokens_per_step: int) -> tuple[float, str]:
@@ -239,13 +250,13 @@ def _weight_decay(facts: Facts, rule: Literal["muon", "adamw"], rate: float, tok
     span = DECAY_EPOCHS[rule]
     decay = tokens_per_step / (rate * max(1, facts.tokens_per_epoch) * span)
     decay = min(3.2, max(0.1, decay))
-    return _round(decay), f"strong, as the data are seen {facts.epochs} times: weights last about {span:g} epochs"
+    return rounded(decay), f"strong, as the data are seen {facts.epochs} times: weights last about {span:g} epochs"
 
 
 def _average(facts: Facts) -> tuple[float, str]:
     """Measured on 60,000 tokens seen 12 times: 0.07 bits per byte better than the best single step."""
     half_life = min(AVERAGE_EPOCHS, AVERAGE_SHARE * facts.epochs)
-    return _round(half_life), f"the weights are averaged with a half-life of {_round(half_life):g} epochs"
+    return rounded(half_life), f"the weights are averaged with a half-life of {rounded(half_life):g} epochs"
 
 
 def _warmup(steps: int) -> tuple[float, str]:
@@ -264,6 +275,6 @@ def _prompt_weight(facts: Facts) -> tuple[float, str]:
     return 1.0, "from scratch: questions are text to learn from, too"
 
 
-def _round(value: float) -> float:
+def rounded(value: float) -> float:
     """Three significant digits: what is shown is what is used."""
     return float(f"{value:.3g}")

@@ -32,25 +32,19 @@ FORWARD_SHARE = 1 / 3
 """Of a training step's work, what evaluating as many tokens takes."""
 
 
-def steps_in_time(
-    seconds: float,
-    course: Course,
-    recipe: Recipe,
-    architecture: Architecture,
-    placement: Placement,
-    report: Reporter,
-    compiled: bool,
-) -> int:
+def steps_in_time(seconds: float, step: float, course: Course, *, compiled: bool) -> int:
     """Optimizer steps, evaluations included, that `seconds` from now have room for.
+
+    Args:
+        seconds: That are left.
+        step: Of one optimizer step, in seconds.
+        course: Which steps there are.
+        compiled: Whether the step is compiled once more before the first one.
 
     Raises:
         UsageError: not a single one.
     """
-    started = time.monotonic()
-    step = seconds_per_step(
-        min(MOST_SECONDS, SHARE * seconds), course, recipe, architecture, placement, report, compiled
-    )
-    left = (seconds - (time.monotonic() - started)) * (1 - RESERVE) - END_SECONDS
+    left = seconds * (1 - RESERVE) - END_SECONDS
     if compiled:
         left -= WARM_COMPILE_SECONDS
     stage = course.stages[0]
@@ -66,7 +60,7 @@ def steps_in_time(
 
 
 def seconds_per_step(
-    budget: float,
+    left: float,
     course: Course,
     recipe: Recipe,
     architecture: Architecture,
@@ -77,7 +71,7 @@ def seconds_per_step(
     """Time of one optimizer step of this very run, on weights that are thrown away.
 
     Args:
-        budget: Seconds to spend; one timed step is done in any case.
+        left: Seconds that there are for everything; a small share is spent, on one timed step in any case.
         course: Whose first batches are used.
         recipe: Optimizer and sizes.
         architecture: Of the model.
@@ -98,7 +92,7 @@ def seconds_per_step(
         loss.warm(recipe.batch_size, recipe.sequence_length, placement)
     scaler = torch.amp.GradScaler(enabled=False)
     times: list[float] = []
-    until = time.monotonic() + budget
+    until = time.monotonic() + min(MOST_SECONDS, SHARE * left)
     for number in range(WARM_UP_STEPS + 1000):
         before = time.monotonic()
         accumulate(loss, course.batches(number % course.steps, recipe.batch_size), placement, scaler)

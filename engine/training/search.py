@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from engine.events import Log
-from engine.training.recipe import Facts, Recipe, resolve
+from engine.training.recipe import Facts, Recipe, resolve_around
 
 if TYPE_CHECKING:
     from engine.job import TrainSection
@@ -96,7 +95,5 @@ def search(
                 f"{one:g}: {loss:.3f}" for one, loss in sorted(found.losses.items()) if math.isfinite(loss)
             )
             why["train.learning_rate"] = f"found by trials of {trials.steps} steps ({asked[RATE]}); losses {tried}"
-    fixed = {"optimizer": recipe.optimizer, RATE: rate, ROWS: rows, "gradient_accumulation": whole // rows}
-    again = resolve(replace(train, **fixed), facts)  # type: ignore[arg-type]
-    kept = {f"train.{name}": why[f"train.{name}"] for name in fixed}
-    return replace(again, why=again.why | kept)
+    shape = {"optimizer": recipe.optimizer, RATE: rate, ROWS: rows, "gradient_accumulation": whole // rows}
+    return resolve_around(train, facts, shape, why)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import torch
 
-from engine.estimate import machine_memory, training_memory
+from engine.estimate import MEMORY_SHARE, machine_memory, training_memory
 from engine.events import Log
 from engine.files import write_atomic
 from engine.training import memory
@@ -201,7 +201,8 @@ class Trials:
         if self._placement.device != "cpu" or rows == 1:
             return True
         dims, length = self._architecture.dimensions, self._recipe.sequence_length
-        return training_memory(dims, self._architecture.vocabulary, rows, length) < 0.85 * machine_memory().available
+        needed = training_memory(dims, self._architecture.vocabulary, rows, length)
+        return needed < MEMORY_SHARE * machine_memory().available
 
     def _speed(self, decoder: Decoder, rows: int) -> float:
         """Tokens a second of the gradients of `rows` rows, the best of some; 0 when memory runs out."""
