@@ -15,6 +15,8 @@ LOGITS_CHUNK_BYTES = 128 * 2**20
 """Logits larger than this are computed in chunks."""
 MEMORY_SHARE = 0.85
 """Of the free memory that a run may be planned to use."""
+RECOMPUTING = 4 / 3
+"""Time of a step with activation checkpointing: the forward pass is a third of it and done twice."""
 FLOPS_PER_CORE = 2.0e10
 """Sustained fp32 operations a second of one core, when nothing has been measured (a rough middle)."""
 
@@ -45,7 +47,9 @@ def machine_memory() -> MachineMemory:
     return MachineMemory(total=total, available=available)
 
 
-def training_memory(dims: Dimensions, vocabulary: int, rows: int, sequence_length: int) -> int:
+def training_memory(
+    dims: Dimensions, vocabulary: int, rows: int, sequence_length: int, *, recompute: bool = False
+) -> int:
     """Bytes at the peak of a training step in fp32 with AdamW.
 
     Weights, their average, gradients and two moments are 20 bytes a parameter; activations are about
@@ -57,10 +61,12 @@ def training_memory(dims: Dimensions, vocabulary: int, rows: int, sequence_lengt
         vocabulary: Tokens.
         rows: Rows of the micro-batch.
         sequence_length: Tokens in a row.
+        recompute: With activation checkpointing: only what enters each layer is kept, and one layer's activations.
     """
     state = 20 * dims.parameters(vocabulary)
     tokens = rows * sequence_length
-    activations = 4 * tokens * dims.layers * (10 * dims.dim + 4 * dims.ffn)
+    layer = 10 * dims.dim + 4 * dims.ffn
+    activations = 4 * tokens * (dims.layers * dims.dim + layer if recompute else dims.layers * layer)
     logits = min(3 * 4 * tokens * vocabulary, 3 * LOGITS_CHUNK_BYTES)
     return RUNTIME_BYTES + state + activations + logits
 

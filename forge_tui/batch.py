@@ -249,4 +249,5 @@ def _plan_rows(job: Job, plan: Plan) -> list[tuple[str, str, str]]:
             continue
         for key, value in table.items():
             add(f"{section}.{key}", value, asked.get(section, {}).get(key))
+    rows += [(name, "", reason) for name, reason in plan.why.items() if "." not in name]  # what no key decides
     return rows

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from engine.estimate import checkpoint_bytes, training_memory
+from engine.estimate import MEMORY_SHARE, RECOMPUTING, checkpoint_bytes, training_memory
 from engine.job import Job
 from engine.runs.state import Run
 from engine.sizes import LADDER, SIZES, Dimensions, Size, dimensions_of, name_of
@@ -19,8 +19,6 @@ from engine.training.recipe import Facts, Recipe, decide_epochs, resolve
 from forge_tui.machine_facts import Machine
 
 Fit = Literal["fits", "tight", "too large"]
-TIGHT = 0.85
-"""Share of the free memory up to which a run is comfortable: the recipe's own bound."""
 LEFT_OPEN = (
     "epochs", "learning_rate", "batch_size", "gradient_accumulation", "sequence_length", "weight_decay", "average",
     "warmup", "save_every", "prompt_weight", "optimizer",
@@ -71,7 +69,7 @@ class Forecast:
     memory: int
     """Bytes at the peak of a step."""
     least: int
-    """The same with one row at a time."""
+    """The same with one row at a time and activation checkpointing."""
     fit: Fit
     speed: float | None
     """Tokens a second; None when it does not fit."""
@@ -133,17 +131,20 @@ def forecast(
     """One size."""
     recipe = resolve(job.train, facts_of(job, dims, amount, machine, continuing=continuing))
     length = recipe.sequence_length
-    memory = training_memory(dims, amount.vocabulary, recipe.batch_size, length)
-    least = training_memory(dims, amount.vocabulary, 1, length)
+    recompute = recipe.activation_checkpointing
+    memory = training_memory(dims, amount.vocabulary, recipe.batch_size, length, recompute=recompute)
+    least = training_memory(dims, amount.vocabulary, 1, length, recompute=True)
     fit: Fit = "fits"
     if least > machine.memory.total:
         fit = "too large"
-    elif memory > TIGHT * machine.memory.available:
+    elif memory > MEMORY_SHARE * machine.memory.available:
         fit = "tight"
     name = name_of(dims)
     measured = name in speeds
     sustained = remembered_flops(machine.device, machine.threads, dims) or flops
     speed = speeds[name] if measured else sustained / dims.flops_per_token(amount.vocabulary, length)
+    if recompute and not measured:
+        speed /= RECOMPUTING
     tokens = recipe.batch_size * recipe.gradient_accumulation * length
     steps = max(1, math.ceil(amount.tokens / tokens)) * recipe.epochs + math.ceil(amount.later / tokens)
     parameters = dims.parameters(amount.vocabulary)

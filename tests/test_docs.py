@@ -5,10 +5,14 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from engine.estimate import machine_memory
 from engine.exit_codes import ExitCode
+from engine.job import TrainSection
 from engine.job_reference import page
-from engine.sizes import LADDER
-from engine.training import guard
+from engine.sizes import LADDER, dimensions_of
+from engine.text.dataset import SCORED_TOKENS
+from engine.training import guard, recipe
+from engine.training.schedule import HOLD
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -27,6 +31,32 @@ def test_the_documented_numbers_of_the_guard_are_its_own() -> None:
     text = " ".join((ROOT / "docs/runs.md").read_text().split())
     assert f"after {guard.WARMUP_STEPS} steps, its loss is more than {guard.LOSS_JUMP:g} nats" in text
     assert f"{guard.SPIKE_SIGMAS:g} standard deviations above its running mean and {guard.SPIKE_RATIO:g} times" in text
+
+
+def test_the_documented_rules_of_the_recipe_are_its_own() -> None:
+    lines = re.findall(r"^\| ([^|]+) \| (.+) \|$", (ROOT / "docs/recipe.md").read_text(), re.MULTILINE)
+    rows = dict(lines)
+    keys = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
+    facts = recipe.Facts(
+        dims=dimensions_of("nano"), vocabulary=4096, tokens_per_epoch=10**6, epochs=3, median_document=60,
+        longest_document=400, continuing=False, device="cpu", memory=machine_memory(),
+    )  # fmt: skip
+    plan = recipe.resolve(TrainSection(), facts)
+    decided = {key.removeprefix("train.") for key in plan.why if key.startswith("train.")}
+    assert decided - {"gradient_clip"} <= keys, "each decision has its line"
+    assert (
+        f"{recipe.MOST_TOKENS_PER_PARAMETER} tokens a parameter, at most {recipe.MOST_EPOCHS} passes"
+        in rows["`epochs`"]
+    )
+    assert f"as leave {recipe.TARGET_STEPS} steps" in rows["tokens a step (`batch_size`, `gradient_accumulation`)"]
+    lasting = f"last {recipe.DECAY_EPOCHS['muon']} epochs (Muon) or {recipe.DECAY_EPOCHS['adamw']} (AdamW)"
+    assert lasting in rows["`weight_decay`"]
+    halved = f"half-life of {recipe.AVERAGE_EPOCHS} epochs, at most {recipe.AVERAGE_SHARE:.0%}".replace("%", " %")
+    assert halved in rows["`average`"]
+    assert f"1 from scratch, {recipe.FINE_TUNE_PROMPT_WEIGHT} when" in rows["`prompt_weight`"]
+    assert f"up to {HOLD:.0%}".replace("%", " %") in rows["the schedule"]
+    assert f"of at most {SCORED_TOKENS:,} tokens" in rows["evaluation"]
+    assert f"every {recipe.EVALUATE_STEPS:,} steps" in rows["evaluation"]
 
 
 def test_no_page_links_into_nothing() -> None:

@@ -6,7 +6,14 @@ import math
 from typing import TYPE_CHECKING
 
 from engine.errors import OutOfMemoryError
-from engine.estimate import MEMORY_SHARE, checkpoint_bytes, machine_flops, tokens_per_second, training_memory
+from engine.estimate import (
+    MEMORY_SHARE,
+    RECOMPUTING,
+    checkpoint_bytes,
+    machine_flops,
+    tokens_per_second,
+    training_memory,
+)
 from engine.events import Plan, StagePlan
 from engine.sizes import SIZES, name_of
 from engine.speeds import remembered_flops
@@ -29,7 +36,8 @@ def expected_seconds(facts: Facts, recipe: Recipe, placement: Placement, course:
     if not flops:
         return None
     tokens = sum(stage.corpus.train_tokens * stage.passes for stage in course.stages)
-    return tokens / tokens_per_second(facts.dims, facts.vocabulary, recipe.sequence_length, flops)
+    seconds = tokens / tokens_per_second(facts.dims, facts.vocabulary, recipe.sequence_length, flops)
+    return seconds * RECOMPUTING if recipe.activation_checkpointing else seconds
 
 
 def plan_of(
@@ -74,7 +82,13 @@ def plan_of(
         device=placement.device,
         precision=placement.precision,
         threads=placement.threads,
-        memory_bytes=training_memory(dims, vocabulary, recipe.batch_size, recipe.sequence_length),
+        memory_bytes=training_memory(
+            dims,
+            vocabulary,
+            recipe.batch_size,
+            recipe.sequence_length,
+            recompute=recipe.activation_checkpointing,
+        ),
         checkpoint_bytes=checkpoint_bytes(dims, vocabulary),
         seconds=expected_seconds(facts, recipe, placement, course),
         fingerprint=request.fingerprint,
@@ -90,7 +104,7 @@ def refuse_impossible(plan: Plan, facts: Facts) -> None:
     if facts.device != "cpu":
         return
     length = int(plan.job["train"]["sequence_length"])
-    least = training_memory(facts.dims, facts.vocabulary, 1, length)
+    least = training_memory(facts.dims, facts.vocabulary, 1, length, recompute=True)
     if least <= facts.memory.total:
         return
     fitting = [

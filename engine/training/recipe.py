@@ -42,6 +42,11 @@ TARGET_STEPS = 600
 """Optimizer steps that a run should have at least, where the data allow it."""
 
 
+EVALUATE_STEPS = 1000
+"""Steps within an epoch after which there is an evaluation as well as at its end."""
+DROPOUT = "none: averaged weights and strong decay do more against overfitting (measured), and cost no speed"
+EVALUATION = f"at the end of each epoch and every {EVALUATE_STEPS:,} steps within one"
+
 OPEN = get_args(Open)
 """Values that leave a number open."""
 
@@ -86,8 +91,10 @@ class Recipe:
     warmup: float
     save_every: int
     prompt_weight: float
+    activation_checkpointing: bool = False
+    """Whether activations are recomputed in the backward pass from the first step on."""
     why: dict[str, str] = field(default_factory=dict)
-    """For each of the numbers above (as "train.learning_rate"), the reason."""
+    """For each of the numbers above (as "train.learning_rate"), the reason; and for what is no key of a job."""
 
 
 def decide_epochs(train: TrainSection, tokens_per_epoch: int, parameters: int) -> tuple[int, str]:
@@ -131,6 +138,7 @@ def resolve(train: TrainSection, facts: Facts) -> Recipe:
     share = max(1, rows // (asked or (4 if accumulation_given else 1)))
     micro, why_micro = _fitting_rows(facts, share, length)
     batch = choose("batch_size", micro, why_rows + why_micro)
+    recompute, choose.why["activation checkpointing"] = _recompute(facts, batch, length)
     accumulation = choose(
         "gradient_accumulation",
         max(1, round(rows / batch)),
@@ -145,6 +153,12 @@ def resolve(train: TrainSection, facts: Facts) -> Recipe:
     warmup = choose("warmup", *_warmup(steps))
     every = choose("save_every", *_save_every(facts))
     prompt = choose("prompt_weight", *_prompt_weight(facts))
+    choose.why |= {
+        "train.gradient_clip": "the usual norm" if train.gradient_clip == 1.0 else "as asked",
+        "train.early_stop": "as asked" if train.early_stop else "never: the best step is published, whichever it is",
+        "dropout": DROPOUT,
+        "evaluation": EVALUATION,
+    }
     return Recipe(
         epochs=facts.epochs,
         optimizer=rule,
@@ -157,6 +171,7 @@ def resolve(train: TrainSection, facts: Facts) -> Recipe:
         warmup=warmup,
         save_every=every,
         prompt_weight=prompt,
+        activation_checkpointing=recompute,
         why=choose.why,
     )
 
@@ -205,6 +220,15 @@ def _fitting_rows(facts: Facts, rows: int, length: int) -> tuple[int, str]:
     while micro > 1 and training_memory(facts.dims, facts.vocabulary, micro, length) > budget:
         micro //= 2
     return micro, "" if micro == rows else f"; halved to {micro} so that it fits in {budget / 1e9:.1f} GB"
+
+
+def _recompute(facts: Facts, rows: int, length: int) -> tuple[bool, str]:
+    """Only where even one row is too large: it costs a third more time, smaller micro-batches cost nearly nothing."""
+    budget = MEMORY_SHARE * facts.memory.available
+    one_row = training_memory(facts.dims, facts.vocabulary, 1, length)
+    if facts.device == "cpu" and rows == 1 and one_row > budget:
+        return True, f"yes: one row's activations do not fit in {budget / 1e9:.1f} GB"
+    return False, "no: activations are kept, and recomputed only when memory runs out"
 
 
 def _optimizer(train: TrainSection) -> tuple[Literal["muon", "adamw"], str]:

@@ -85,6 +85,7 @@ def seconds_per_step(
     decoder = Decoder(architecture)
     decoder.init_weights(torch.Generator().manual_seed(0))
     decoder.to(placement.device)
+    decoder.activation_checkpointing = recipe.activation_checkpointing
     optimizer = Optimizer(decoder, architecture, recipe.optimizer, weight_decay=0.0, device=placement.device)
     loss: Loss = decoder.loss
     if compiled:

@@ -15,7 +15,7 @@ import msgspec
 import torch
 
 from engine.errors import DivergedError, OutOfMemoryError
-from engine.estimate import training_memory
+from engine.estimate import RECOMPUTING, training_memory
 from engine.events import Advice, Control, Eval, Log, Resumed, Sample, Step, Stopped
 from engine.exit_codes import ExitCode
 from engine.model.transformer import Decoder
@@ -40,6 +40,7 @@ from engine.training.pace import Pace
 from engine.training.prepare import Prepared, ensure_same_steps, prepare_run
 from engine.training.progress import Progress
 from engine.training.publish import publish_run
+from engine.training.recipe import EVALUATE_STEPS
 from engine.training.sampler import answer
 from engine.training.start import first_decoder
 from engine.training.step import accumulate
@@ -50,8 +51,6 @@ DEVICE_SECONDS = (5.0, 60.0)
 """Between two reports of the device."""
 TOO_SHORT_TO_REMEMBER = 20.0
 """Seconds below which a run says little about the machine's speed."""
-EVALUATE_STEPS = 1000
-"""Evaluate at least so often, however long an epoch is."""
 
 
 def plan_run(run: Path, project: Project, reporter: Reporter) -> int:
@@ -93,9 +92,13 @@ class Trainer:
         self.keeper = Keeper(prepared, reporter)
         self.pace = Pace()
         self.orders = Orders(self)
-        self.progress = Progress(micro_rows=prepared.recipe.batch_size)
+        self.progress = Progress(
+            micro_rows=prepared.recipe.batch_size,
+            activation_checkpointing=prepared.recipe.activation_checkpointing,
+        )
         self.progress.guard.ceiling = math.log(prepared.tokenizer.vocabulary) + 2.5
         self.decoder = self._first_decoder()
+        self.decoder.activation_checkpointing = self.progress.activation_checkpointing
         self.loss = self._loss()
         self.optimizer = self._new_optimizer()
         self.average = self._new_average()
@@ -414,6 +417,7 @@ class Trainer:
             kept = self.progress
             self.progress = Progress(
                 micro_rows=kept.micro_rows,
+                activation_checkpointing=kept.activation_checkpointing,
                 untrained_bpb=kept.untrained_bpb,
                 seconds=kept.seconds,
                 best_bpb=kept.untrained_bpb if self.prepared.start else None,
@@ -459,7 +463,9 @@ class Trainer:
         if seconds < TOO_SHORT_TO_REMEMBER or not self.progress.tokens:
             return
         dims = self.prepared.architecture.dimensions
-        work = dims.flops_per_token(self.prepared.tokenizer.vocabulary, self.prepared.recipe.sequence_length)
+        work: float = dims.flops_per_token(self.prepared.tokenizer.vocabulary, self.prepared.recipe.sequence_length)
+        if self.progress.activation_checkpointing:
+            work *= RECOMPUTING
         remember_flops(self.placement.device, self.placement.threads, dims, self.progress.tokens * work / seconds)
         if expected and self.progress.step == self.course.steps:
             self.report(Log(text=f"The run took {seconds / expected:.0%} of the time that the plan said."))

@@ -96,7 +96,7 @@ class Trials:
     ) -> None:
         self._path = run / RECORD
         self._course, self._recipe, self._architecture, self._placement = course, recipe, architecture, placement
-        self._fresh, self._clip, self._report = fresh, clip, reporter
+        self._first, self._clip, self._report = fresh, clip, reporter
         self._until = time.monotonic() + seconds
         self._micro_rows = recipe.batch_size
         self.steps = min(course.steps, max(FEWEST_STEPS, min(MOST_STEPS, course.steps // RUN_SHARE)))
@@ -106,6 +106,11 @@ class Trials:
             f"{architecture} {recipe.optimizer} {stage.rows_per_step} x {stage.sequence_length}, {self.steps} steps"
         )
         self._record = self._read(conditions)
+
+    def _fresh(self) -> Decoder:
+        decoder = self._first()
+        decoder.activation_checkpointing = self._recipe.activation_checkpointing
+        return decoder
 
     # ---- the learning rate
 
