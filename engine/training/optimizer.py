@@ -28,7 +28,14 @@ class Optimizer:
     """
 
     def __init__(
-        self, decoder: Decoder, architecture: Architecture, rule: Rule, *, weight_decay: float, device: str
+        self,
+        decoder: Decoder,
+        architecture: Architecture,
+        rule: Rule,
+        *,
+        weight_decay: float,
+        device: str,
+        iterations: int = 5,
     ) -> None:
         self._names: dict[Tensor, str] = {parameter: name for name, parameter in decoder.named_parameters()}
         matrices = _matrices(decoder, architecture)
@@ -37,7 +44,10 @@ class Optimizer:
         self._shares: list[float] = [1.0]
         self.parts: list[torch.optim.Optimizer]
         if rule == "muon":
-            self.parts = [Muon(matrices, lr=0.0, weight_decay=weight_decay), _adamw([(rest, 0.0)], device)]
+            self.parts = [
+                Muon(matrices, lr=0.0, weight_decay=weight_decay, iterations=iterations),
+                _adamw([(rest, 0.0)], device),
+            ]
             self._shares.append(ADAMW_SHARE)
         else:
             groups = [([matrix.parameter for matrix in matrices], weight_decay), (rest, 0.0)]

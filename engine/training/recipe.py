@@ -38,6 +38,8 @@ AVERAGE_EPOCHS = 0.5
 """Half-life of the averaged weights, in epochs."""
 AVERAGE_SHARE = 0.04
 """The same at most, as a share of the run: the average must not lag behind where the learning rate falls to zero."""
+HARDLY_REPEATED = 2
+"""Epochs up to which data count as new."""
 TARGET_STEPS = 600
 """Optimizer steps that a run should have at least, where the data allow it."""
 
@@ -91,6 +93,8 @@ class Recipe:
     warmup: float
     save_every: int
     prompt_weight: float
+    iterations: int = 5
+    """Of Muon's orthogonalisation: 5 or 3."""
     activation_checkpointing: bool = False
     """Whether activations are recomputed in the backward pass from the first step on."""
     why: dict[str, str] = field(default_factory=dict)
@@ -149,6 +153,9 @@ def resolve(train: TrainSection, facts: Facts) -> Recipe:
     steps = max(1, math.ceil(facts.tokens_per_epoch / (batch * accumulation * length))) * facts.epochs
     decay = choose("weight_decay", *_weight_decay(facts, rule, rate, batch * accumulation * length))
     choose.why["train.optimizer"] = why_rule
+    iterations, why_iterations = _iterations(facts)
+    if rule == "muon":
+        choose.why["Muon's iterations"] = why_iterations
     average = choose("average", *_average(facts))
     warmup = choose("warmup", *_warmup(steps))
     every = choose("save_every", *_save_every(facts))
@@ -171,6 +178,7 @@ def resolve(train: TrainSection, facts: Facts) -> Recipe:
         warmup=warmup,
         save_every=every,
         prompt_weight=prompt,
+        iterations=iterations,
         activation_checkpointing=recompute,
         why=choose.why,
     )
@@ -261,6 +269,18 @@ def _learning_rate(facts: Facts, rule: Literal["muon", "adamw"], tokens_per_step
     return rounded(rate), reason
 
 
+def _iterations(facts: Facts) -> tuple[int, str]:
+    """Fewer iterations leave the weak directions of a gradient weak, which is where repeated data are memorised.
+
+    Measured at size nano: 65,000 tokens seen ten times end at 1.757 bits per byte with three and at 1.770 with five
+    (seeds differ by 0.001), 200 kB of the King James Bible seen 16 times at 1.766 and 1.772; all of it seen once at
+    1.321 and 1.312.
+    """
+    if facts.epochs <= HARDLY_REPEATED:
+        return 5, "five, the usual: the data are hardly repeated"
+    return 3, f"three, for the strong directions of the gradient: the data are seen {facts.epochs} times"
+
+
 def _weight_decay(facts: Facts, rule: Literal["muon", "adamw"], rate: float, tokens_per_step: int) -> tuple[float, str]:
     """Strong when data are repeated: the time over which weights average is held at about an epoch (arXiv 2509.14786).
 
@@ -269,7 +289,7 @@ def _weight_decay(facts: Facts, rule: Literal["muon", "adamw"], rate: float, tok
     """
     if facts.continuing:
         return 0.0, "none while continuing: decay pulls towards zero, which forgets"
-    if facts.epochs <= 2:
+    if facts.epochs <= HARDLY_REPEATED:
         return 0.1, "the usual one: the data are hardly repeated"
     span = DECAY_EPOCHS[rule]
     decay = tokens_per_step / (rate * max(1, facts.tokens_per_epoch) * span)

@@ -148,6 +148,7 @@ class Trainer:
             recipe.optimizer,
             weight_decay=recipe.weight_decay,
             device=self.placement.device,
+            iterations=recipe.iterations,
         )
 
     def _new_average(self) -> Average:

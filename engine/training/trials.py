@@ -138,7 +138,12 @@ class Trials:
         decoder = self._fresh()
         decoder.train()
         optimizer = Optimizer(
-            decoder, self._architecture, recipe.optimizer, weight_decay=recipe.weight_decay, device=placement.device
+            decoder,
+            self._architecture,
+            recipe.optimizer,
+            weight_decay=recipe.weight_decay,
+            device=placement.device,
+            iterations=recipe.iterations,
         )
         scaler = torch.amp.GradScaler(enabled=placement.precision == "fp16")
         schedule = Schedule(rate, self.steps, max(1, round(WARM_UP * self.steps)))

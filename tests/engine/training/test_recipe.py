@@ -16,6 +16,7 @@ from engine.training.recipe import Facts, Recipe, decide_epochs, resolve
 from engine.typed import convert
 
 GB = 10**9
+NO_KEYS = {"why", "optimizer", "activation_checkpointing", "iterations"}
 AUTO = TrainSection(epochs="auto", sequence_length="auto")
 
 
@@ -77,6 +78,9 @@ def test_muon_unless_somebody_names_a_rate() -> None:
 def test_decay_is_strong_where_text_is_repeated() -> None:
     once, often = recipe(epochs=2), recipe(epochs=12, tokens_per_epoch=60_000)
     assert once.weight_decay == 0.1 and "hardly repeated" in once.why["train.weight_decay"]
+    assert (once.iterations, often.iterations) == (5, 3)
+    assert "usual" in once.why["Muon's iterations"] and "seen 12 times" in often.why["Muon's iterations"]
+    assert "Muon's iterations" not in recipe(replace(AUTO, optimizer="adamw")).why
     assert 1.5 < often.weight_decay <= 3.2 and "seen 12 times" in often.why["train.weight_decay"]
 
 
@@ -141,8 +145,7 @@ def test_whatever_the_facts_every_number_can_be_used_and_has_a_reason(
         size=size, tokens_per_epoch=tokens, epochs=epochs, median_document=median, longest_document=median + more,
         continuing=continuing, device=device, free=free,
     )  # fmt: skip
-    numbers = {name: getattr(decided, name) for name in Recipe.__dataclass_fields__ if name not in {"why", "optimizer"}}
-    numbers.pop("activation_checkpointing")
+    numbers = {name: getattr(decided, name) for name in Recipe.__dataclass_fields__ if name not in NO_KEYS}
     convert(numbers, TrainSection)  # the bounds of forge.toml hold
     assert 1e-4 <= decided.learning_rate <= 0.04 and 0 <= decided.warmup <= 0.2 and decided.weight_decay <= 3.2
     assert decided.batch_size >= 1 <= decided.gradient_accumulation and 128 <= decided.sequence_length <= 512
