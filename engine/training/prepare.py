@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,7 +23,7 @@ from engine.training.course import Course, CourseStage
 from engine.training.devices import Placement, place
 from engine.training.planning import expected_seconds, plan_of, refuse_impossible
 from engine.training.reading import has_conversations, read_corpora, settle_tokenizer
-from engine.training.recipe import SHAPE, Facts, Recipe, decide_epochs, resolve, resolve_around
+from engine.training.recipe import Facts, Recipe, decide_epochs, resolve
 from engine.training.search import MOST_SECONDS, TIME_SHARE, questions, search
 from engine.training.start import first_decoder
 
@@ -97,16 +96,27 @@ def prepare_run(run: Path, project: Project, request: Request, reporter: Reporte
     recipe = resolve(job.train, facts)
     architecture = _architecture(dims, tokenizer.vocabulary, start, recipe.sequence_length)
     course = _course(job, corpora, recipe, _stored_limits(run))
+    rules = recipe
     if not resumed:
-        searched = _searched(
+        recipe = _searched(
             run, request, job, facts, recipe, course, architecture, placement, start, reporter, trials=trials
         )
-        if searched is not recipe:
-            recipe, course = searched, _course(job, corpora, searched, [])
+        if recipe is not rules:
+            course = _course(job, corpora, recipe, [])
     compiled, why_compiled = _compiled(request, job, facts, recipe, placement, course, resumed=resumed)
     if asked.train.max_time and not resumed:
         recipe, course = _in_time(
-            request, job, corpora, facts, recipe, course, architecture, placement, reporter, compiled=compiled
+            request,
+            job,
+            corpora,
+            facts,
+            recipe,
+            course,
+            architecture,
+            placement,
+            reporter,
+            searched=recipe is not rules,
+            compiled=compiled,
         )
     settled = _settled(job, recipe, placement, tokenizer, course, compiled=compiled)
     why = _stored_why(run) if resumed else _why(job, recipe, placement, tokenizer, corpora)
@@ -240,6 +250,7 @@ def _in_time(
     placement: Placement,
     reporter: Reporter,
     *,
+    searched: bool,
     compiled: bool,
 ) -> tuple[Recipe, Course]:
     """Recipe and course that end within train.max_time, counted from the moment when the run was asked for.
@@ -247,26 +258,22 @@ def _in_time(
     Raises:
         UsageError: there is no time for a single step.
     """
-    from engine.training.rehearsal import seconds_per_step, steps_in_time
+    from engine.training.in_time import Planner
+    from engine.training.rehearsal import seconds_per_step
 
     reporter(Log(text=f"Measuring how fast a step is, to end within {job.train.max_time}."))
-    left = _seconds_left(request, job)
-    step = seconds_per_step(left, course, recipe, architecture, placement, reporter, compiled)
-    fitting = steps_in_time(_seconds_left(request, job), step, course, compiled=compiled)
-    if fitting >= course.steps:
-        return recipe, course
-    limits = [max(1, stage.steps * fitting // course.steps) for stage in course.stages]
-    epochs = max(1, math.ceil(limits[0] / course.stages[0].steps_per_epoch))
-    # What shapes a step was measured and stays; what depends on the length of the run is decided once more.
-    again = resolve_around(
-        replace(job.train, epochs=epochs),
-        replace(facts, epochs=epochs, why_epochs=""),
-        {name: getattr(recipe, name) for name in SHAPE},
-        recipe.why,
+    plan = Planner(
+        job.train,
+        facts,
+        course_of=lambda recipe, limits: _course(job, corpora, recipe, limits),
+        seconds_per_step=lambda recipe, course: seconds_per_step(
+            _seconds_left(request, job), course, recipe, architecture, placement, reporter, compiled
+        ),
+        seconds_left=lambda: _seconds_left(request, job),
+        keep_shape=searched,
+        compiled=compiled,
     )
-    reason = f"as many as end within {job.train.max_time}: {sum(limits):,} steps of {course.steps:,}"
-    recipe = replace(again, why={**again.why, "train.epochs": reason})
-    return recipe, _course(job, corpora, recipe, limits)
+    return plan(recipe, expected_seconds(facts, recipe, placement, course))
 
 
 def _architecture(dims: Dimensions, vocabulary: int, start: ModelInfo | None, length: int) -> Architecture:

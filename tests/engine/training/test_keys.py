@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,9 @@ from engine.runs.control import Command
 from engine.runs.launch import read_request
 from engine.training import rehearsal
 from engine.training.checkpoint import found, same_tensors
+from engine.training.course import Course
 from engine.training.prepare import Prepared, prepare_run
-from engine.training.recipe import decide_epochs
+from engine.training.recipe import Recipe, decide_epochs
 from engine.training.trainer import Trainer
 
 from .conftest import Recorder, TinyRun, corpus
@@ -327,6 +329,31 @@ def test_how_fast_a_run_was_corrects_the_next_estimate(tiny_run: Make, monkeypat
     assert abs(after - done.seconds) < abs(before - done.seconds)
 
 
+def test_max_time_takes_steps_that_suit_a_run_of_that_length(tiny_run: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    measured: list[int] = []
+
+    def seconds_per_step(left: float, course: Course, recipe: Recipe, *_: object) -> float:
+        measured.append(recipe.batch_size)
+        return 0.4 * recipe.batch_size
+
+    monkeypatch.setattr(rehearsal, "seconds_per_step", seconds_per_step)
+    monkeypatch.setattr("engine.training.prepare.questions", lambda *_: {})
+    settings = ("train.batch_size=auto", "train.gradient_accumulation=auto", "train.epochs=400")
+    text = corpus(100)
+    rows = plan(tiny_run, *settings, text=text).job["train"]["batch_size"]
+    short = plan(tiny_run, *settings, "train.max_time=10m", text=text)
+    assert short.job["train"]["batch_size"] < rows and short.job["train"]["batch_size"] == measured[-1]
+    assert "at least 600 steps" in short.why["train.batch_size"]
+    assert short.steps == pytest.approx(540 / (0.4 * measured[-1]), rel=0.1) and len(measured) <= 2
+
+
+def test_max_time_leaves_the_shape_of_a_step_that_trials_found(tiny_run: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rehearsal, "seconds_per_step", lambda *_: 10.0)
+    monkeypatch.setattr("engine.training.prepare._searched", lambda *args, **_: replace(args[4], batch_size=7))
+    timed = plan(tiny_run, "train.max_time=10m", "train.epochs=400", text=corpus(100))
+    assert timed.job["train"]["batch_size"] == 7
+
+
 def test_max_time_decides_the_rest_as_for_a_job_of_that_length(tiny_run: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rehearsal, "seconds_per_step", lambda *_: 10.0)
     monkeypatch.setattr("engine.training.prepare.questions", lambda *_: {})  # only the rules are looked at here
@@ -335,5 +362,5 @@ def test_max_time_decides_the_rest_as_for_a_job_of_that_length(tiny_run: Make, m
     short = plan(tiny_run, f"train.epochs={timed.epochs}", "train.learning_rate=auto", text=much)
     assert 2 < timed.epochs < 40 and timed.job["train"]["optimizer"] == "muon"
     assert 0.1 < timed.job["train"]["weight_decay"] < 3.2
-    for key in ("optimizer", "learning_rate", "weight_decay", "average", "save_every"):
+    for key in ("optimizer", "learning_rate", "weight_decay", "average", "save_every", "batch_size"):
         assert timed.job["train"][key] == short.job["train"][key], key
