@@ -59,7 +59,7 @@ class Planner:
             tried = suited
         epochs = math.ceil(limits[0] / course.stages[0].steps_per_epoch)
         # What shapes a step was measured and stays; what depends on the length of the run is decided for that length.
-        final = replace(self._around(tried, tried.why, epochs, self.facts), iterations=tried.iterations)
+        final = self._around(tried, tried.why, epochs, self.facts)
         reason = f"as many as end within {self.train.max_time}: {sum(limits):,} steps of {course.steps:,}"
         final = replace(final, why=final.why | {"train.epochs": reason})
         return final, self.course_of(final, limits)
