@@ -11,22 +11,19 @@ import shutil
 import time
 from pathlib import Path
 
-import msgspec
 import torch
 
-from engine.errors import DivergedError, OutOfMemoryError
-from engine.estimate import RECOMPUTING, training_memory
-from engine.events import Advice, Control, Eval, Log, Resumed, Sample, Step, Stopped
+from engine.estimate import RECOMPUTING
+from engine.events import Advice, Control, Eval, Log, Sample, Step, Stopped
 from engine.exit_codes import ExitCode
 from engine.model.transformer import Decoder
 from engine.project import Project
 from engine.runs.channel import Reporter
 from engine.runs.control import Command
 from engine.runs.launch import read_request
-from engine.sizes import SIZES
 from engine.speeds import remember_flops
 from engine.text.dataset import Batch
-from engine.training import guard, memory
+from engine.training import memory
 from engine.training.average import Average
 from engine.training.compiling import CompiledLoss, Loss
 from engine.training.course import Position
@@ -44,6 +41,7 @@ from engine.training.recipe import EVALUATE_STEPS
 from engine.training.sampler import answer
 from engine.training.start import first_decoder
 from engine.training.step import accumulate
+from engine.training.trouble import Trouble
 
 REPORT_SECONDS = (0.5, 5.0)
 """Between two reports of progress, at first and after ten hours: a journal of weeks stays small."""
@@ -92,6 +90,7 @@ class Trainer:
         self.keeper = Keeper(prepared, reporter)
         self.pace = Pace()
         self.orders = Orders(self)
+        self.trouble = Trouble(self)
         self.progress = Progress(
             micro_rows=prepared.recipe.batch_size,
             activation_checkpointing=prepared.recipe.activation_checkpointing,
@@ -119,7 +118,7 @@ class Trainer:
                 return self._leave(stop)
             position = self.course.locate(self.progress.step)
             if not self._step():
-                self._roll_back()
+                self.trouble.roll_back()
                 continue
             self._report_step(position)
             if self._is_evaluation_due(position):
@@ -190,11 +189,11 @@ class Trainer:
             self.optimizer.set_rate(rate)
             self.optimizer.step(self.scaler)
         elif verdict == "skip":
-            self._warn_skipped(reason)
+            self.trouble.skipped(reason)
         self.scaler.update()
         self.optimizer.zero_grad()
         if verdict == "roll back":
-            self._last_reason = reason
+            self.trouble.reason = reason
             return False
         tokens = sum(int((batch.weights > 0).sum()) for batch in batches)
         self.progress.step += 1
@@ -222,46 +221,10 @@ class Trainer:
                     raise
             else:
                 return batches, loss, weight
-            self._shrink()
+            self.trouble.shrink()
 
     def _accumulate(self, batches: list[Batch]) -> tuple[float, float]:
         return accumulate(self.loss, batches, self.placement, self.scaler)
-
-    def _shrink(self) -> None:
-        """Use less memory for the same result, or say that there is no way left.
-
-        Raises:
-            OutOfMemoryError: one row with activation checkpointing does not fit.
-        """
-        self.optimizer.zero_grad()
-        memory.release(self.placement.device)
-        if self.progress.micro_rows > 1:
-            self.progress.micro_rows //= 2
-            if isinstance(self.loss, CompiledLoss):
-                self.loss.rows = self.progress.micro_rows
-            text = (
-                f"Out of memory: going on with micro-batches of {self.progress.micro_rows} rows; the step is the same."
-            )
-        elif not self.progress.activation_checkpointing:
-            self.progress.activation_checkpointing = self.decoder.activation_checkpointing = True
-            text = "Out of memory: activations are now recomputed instead of kept; the step is the same, but slower."
-        else:
-            raise self._impossible()
-        self.report(Advice(code="out_of_memory", severity="warning", text=text))
-
-    def _impossible(self) -> OutOfMemoryError:
-        vocabulary, length = self.prepared.tokenizer.vocabulary, self.prepared.recipe.sequence_length
-        present = training_memory(self.prepared.architecture.dimensions, vocabulary, 1, length)
-        smaller = [
-            name
-            for name, size in SIZES.items()
-            if training_memory(size.dimensions, vocabulary, 1, length) < 0.8 * present
-        ]
-        return OutOfMemoryError(
-            "Out of memory with a micro-batch of one row and recomputed activations.",
-            fix=f"Use a shorter sequence_length than {length}"
-            + (f", or a smaller size ({smaller[-1]} needs clearly less)." if smaller else "."),
-        )
 
     # ---- what follows a step
 
@@ -382,54 +345,20 @@ class Trainer:
 
     # ---- trouble
 
-    def _warn_skipped(self, reason: str) -> None:
-        self.report(
-            Advice(
-                code="step_skipped",
-                severity="warning",
-                text=f"Step {self.progress.step + 1:,} was not applied: {reason}.",
-            )
+    def start_over(self) -> None:
+        """Back to the first weights; what memory and time have taught stays."""
+        self.decoder.load_state_dict(self._first_decoder().state_dict())
+        kept = self.progress
+        self.progress = Progress(
+            micro_rows=kept.micro_rows,
+            activation_checkpointing=kept.activation_checkpointing,
+            untrained_bpb=kept.untrained_bpb,
+            seconds=kept.seconds,
+            best_bpb=kept.untrained_bpb if self.prepared.start else None,
         )
-
-    def _roll_back(self) -> None:
-        """Return to the last good checkpoint with a lower learning rate.
-
-        Raises:
-            DivergedError: that has been tried often enough.
-        """
-        tries, scale = self.progress.rollbacks + 1, self.progress.rate_scale * guard.ROLLBACK_FACTOR
-        if tries > guard.MAX_ROLLBACKS:
-            raise DivergedError(
-                f"Training diverged: {self._last_reason}, after {guard.MAX_ROLLBACKS} returns to the last good state.",
-                fix="Use a lower learning_rate (a tenth), and check the data with `forge-tui check`.",
-            )
-        at = self.progress.step
-        self.report(
-            Advice(
-                code="rolled_back",
-                severity="warning",
-                text=f"{guard.PATIENCE} bad steps in a row at step {at:,} ({self._last_reason}): "
-                f"back to the last good state with {scale:g} of the learning rate ({tries} of {guard.MAX_ROLLBACKS}).",
-            )
-        )
-        resumed = self.keeper.restore(self)
-        if resumed is None:
-            self.decoder.load_state_dict(self._first_decoder().state_dict())
-            kept = self.progress
-            self.progress = Progress(
-                micro_rows=kept.micro_rows,
-                activation_checkpointing=kept.activation_checkpointing,
-                untrained_bpb=kept.untrained_bpb,
-                seconds=kept.seconds,
-                best_bpb=kept.untrained_bpb if self.prepared.start else None,
-            )
-            self.progress.guard.ceiling = kept.guard.ceiling
-            self.optimizer = self._new_optimizer()
-            self.average = self._new_average()
-            resumed = Resumed(from_step=0, checkpoint="", text="No checkpoint yet: starting over.")
-        self.progress.rollbacks, self.progress.rate_scale = tries, scale
-        self.report(msgspec.structs.replace(resumed, text=f"Rolled back. {resumed.text}".strip()))
-        self.pace.restart()
+        self.progress.guard.ceiling = kept.guard.ceiling
+        self.optimizer = self._new_optimizer()
+        self.average = self._new_average()
 
     # ---- ending
 
@@ -475,5 +404,3 @@ class Trainer:
     def seconds(self) -> float:
         """Time in training over all attempts."""
         return self.progress.seconds + time.monotonic() - self.started
-
-    _last_reason = ""
