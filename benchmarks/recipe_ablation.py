@@ -23,7 +23,7 @@ PARTS: dict[str, tuple[str, ...]] = {
     "no averaging": ("train.average=0",),
     "weight decay 0.1": ("train.weight_decay=0.1",),
     "AdamW, at its own rate": ("train.optimizer=adamw",),
-    "no warm-up": ("train.warmup=0",),
+    "warm-up of 2 %": ("train.warmup=0.02",),
     "4,096 tokens a step": ("train.batch_size=16", "train.gradient_accumulation=1"),
     "half the rate": ("train.optimizer=muon", "train.learning_rate=0.005"),
     "twice the rate": ("train.optimizer=muon", "train.learning_rate=0.02"),

@@ -157,7 +157,7 @@ def resolve(train: TrainSection, facts: Facts) -> Recipe:
     if rule == "muon":
         choose.why["Muon's iterations"] = why_iterations
     average = choose("average", *_average(facts))
-    warmup = choose("warmup", *_warmup(steps))
+    warmup = choose("warmup", *_warmup(facts, rule, steps))
     every = choose("save_every", *_save_every(facts))
     prompt = choose("prompt_weight", *_prompt_weight(facts))
     choose.why |= {
@@ -303,7 +303,14 @@ def _average(facts: Facts) -> tuple[float, str]:
     return rounded(half_life), f"the weights are averaged with a half-life of {rounded(half_life):g} epochs"
 
 
-def _warmup(steps: int) -> tuple[float, str]:
+def _warmup(facts: Facts, rule: Literal["muon", "adamw"], steps: int) -> tuple[float, str]:
+    """Muon's steps have their full size from the first one on, and need none.
+
+    Measured at size nano: the King James Bible once, 490 steps: 1.295 bits per byte without, 1.304 with 5 steps, 1.312
+    with 20; 65,000 tokens seen ten times 1.763 without, 1.757 with 20; 27,000 tokens 2.093 and 2.099.
+    """
+    if rule == "muon" and not facts.continuing:
+        return 0.0, "none: Muon's steps have their full size from the first one on"
     share = min(0.2, max(0.02, 20 / max(1, steps)))
     return round(share, 4), f"{max(1, round(share * steps))} steps: 2 % of the run, at least 20"
 

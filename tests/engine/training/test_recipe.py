@@ -86,8 +86,10 @@ def test_decay_is_strong_where_text_is_repeated() -> None:
 
 def test_averaging_and_warm_up_follow_the_length_of_the_run() -> None:
     assert recipe(epochs=16).average == 0.5 and recipe(epochs=5).average == 0.2
-    short, long = recipe(tokens_per_epoch=20_000), recipe(tokens_per_epoch=4_000_000, epochs=3)
-    assert short.warmup > 0.1 and long.warmup == 0.02
+    assert recipe().warmup == 0 and "none" in recipe().why["train.warmup"], "Muon needs none"
+    for change in ({"train": replace(AUTO, optimizer="adamw")}, {"continuing": True}):
+        short, long = recipe(**change, tokens_per_epoch=20_000), recipe(**change, tokens_per_epoch=4_000_000, epochs=3)
+        assert short.warmup > 0.1 and long.warmup == 0.02
 
 
 def test_epochs_teach_something_and_end_where_they_teach_nothing_new() -> None:
