@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import time
 from typing import TYPE_CHECKING
 
@@ -114,4 +115,4 @@ def seconds_per_step(
             times.append(time.monotonic() - before)
             if time.monotonic() >= until:
                 break
-    return sum(times) / len(times)
+    return statistics.median(times)  # the first ones are slower than those of a run will be
