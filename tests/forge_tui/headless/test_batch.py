@@ -130,6 +130,7 @@ def test_dry_run_shows_every_key_with_its_reason_and_leaves_nothing(root: Path) 
         key for key, row in rows.items() if '"auto"' in row and len(re.split(r" {2,}", row)) < 3 and key != "key"
     ]
     assert unexplained == []
+    assert "none: " in rows["dropout"] and "1,000 steps" in rows["evaluation"], "what no key decides is there as well"
     assert "documents" in done.out and "steps" in done.out and "A new run builds models/tiny." in done.err
 
 
