@@ -343,7 +343,7 @@ class Trainer:
         patience = self.train_section.early_stop
         return patience > 0 and self.progress.evaluations_without_gain >= patience
 
-    # ---- trouble
+    # ---- starting over
 
     def start_over(self) -> None:
         """Back to the first weights; what memory and time have taught stays."""
