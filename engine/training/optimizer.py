@@ -12,7 +12,7 @@ from engine.model.architecture import Architecture
 from engine.model.names import weights_of
 from engine.model.transformer import Decoder
 from engine.training.muon import Matrix, Muon
-from engine.training.recipe import BETAS
+from engine.training.recipe import BETAS, Recipe
 
 Rule = Literal["adamw", "muon"]
 
@@ -52,6 +52,18 @@ class Optimizer:
         else:
             groups = [([matrix.parameter for matrix in matrices], weight_decay), (rest, 0.0)]
             self.parts = [_adamw(groups, device)]
+
+    @classmethod
+    def of(cls, decoder: Decoder, architecture: Architecture, recipe: Recipe, device: str) -> Optimizer:
+        """The one that a recipe asks for."""
+        return cls(
+            decoder,
+            architecture,
+            recipe.optimizer,
+            weight_decay=recipe.weight_decay,
+            device=device,
+            iterations=recipe.iterations,
+        )
 
     def set_rate(self, rate: float) -> None:
         """Use the learning rate `rate` (of the matrices) in the next step."""

@@ -87,14 +87,7 @@ def seconds_per_step(
     decoder.init_weights(torch.Generator().manual_seed(0))
     decoder.to(placement.device)
     decoder.activation_checkpointing = recipe.activation_checkpointing
-    optimizer = Optimizer(
-        decoder,
-        architecture,
-        recipe.optimizer,
-        weight_decay=0.0,
-        device=placement.device,
-        iterations=recipe.iterations,
-    )
+    optimizer = Optimizer.of(decoder, architecture, recipe, placement.device)
     loss: Loss = decoder.loss
     if compiled:
         loss = CompiledLoss(decoder, report)

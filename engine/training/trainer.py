@@ -140,15 +140,8 @@ class Trainer:
         return CompiledLoss(self.decoder, self.report) if self.train_section.compile else self.decoder.loss
 
     def _new_optimizer(self) -> Optimizer:
-        recipe = self.prepared.recipe
-        return Optimizer(
-            self.decoder,
-            self.prepared.architecture,
-            recipe.optimizer,
-            weight_decay=recipe.weight_decay,
-            device=self.placement.device,
-            iterations=recipe.iterations,
-        )
+        prepared = self.prepared
+        return Optimizer.of(self.decoder, prepared.architecture, prepared.recipe, self.placement.device)
 
     def _new_average(self) -> Average:
         half_life = self.prepared.recipe.average * self.course.stages[0].steps_per_epoch
