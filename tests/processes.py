@@ -70,7 +70,7 @@ def start(
     return process, run
 
 
-def wait_for(run: Path, wanted: Callable[[Event], bool], timeout: float = 60.0, after: int = 0) -> Event:
+def wait_for(run: Path, wanted: Callable[[Event], bool], timeout: float = 120.0, after: int = 0) -> Event:
     """The first event (later than `after`) that fits."""
     reader = JournalReader(run, after=after)
     deadline = time.monotonic() + timeout
@@ -90,7 +90,7 @@ def last_seq(run: Path) -> int:
 def finish(project: Project, job: Job) -> tuple[int, Path]:
     """Run the same command to its end."""
     process, run = start(project, job)
-    _, errors = process.communicate(timeout=120)
+    _, errors = process.communicate(timeout=300)
     assert process.returncode == 0, (errors.decode(), list(read_events(run))[-2:])
     return process.returncode, run
 
@@ -118,7 +118,7 @@ def processes_of(root: Path) -> list[psutil.Process]:
     return mine
 
 
-def is_gone(pid: int, timeout: float = 30.0) -> bool:
+def is_gone(pid: int, timeout: float = 60.0) -> bool:
     """Whether a process ends within the time."""
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:

@@ -65,7 +65,7 @@ class Terminal:
                 break
         return self.output[start:]
 
-    def wait_for(self, text: str, seconds: float = 20.0) -> None:
+    def wait_for(self, text: str, seconds: float = 60.0) -> None:
         """Wait until the program has drawn a text."""
         self.read(seconds, lambda: text.encode() in self.visible(self.output))
         assert text.encode() in self.visible(self.output), (
@@ -96,7 +96,7 @@ class Terminal:
             if pid:
                 self.status = os.waitstatus_to_exitcode(status)
 
-    def exit_code(self, seconds: float = 15.0) -> int:
+    def exit_code(self, seconds: float = 60.0) -> int:
         """Wait for the end; negative for a signal."""
         self.read(seconds, lambda: self.status is not None)
         deadline = time.monotonic() + seconds

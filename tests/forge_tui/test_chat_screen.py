@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -491,13 +491,10 @@ async def test_a_real_model_answers(models: Project, make_app: MakeApp, settle: 
     async with app.run_test(size=(80, 24)) as pilot:
         await settle(pilot)
         await pilot.press("f4")
-        app.screen.query_one("#field-temperature", Input).value = "2"
-        app.screen.query_one("#field-max_tokens", Input).value = "20"
+        for name, value in (("temperature", "2"), ("max_tokens", "20"), ("seed", "5")):
+            app.screen.query_one(f"#field-{name}", Input).value = value
         await pilot.press("enter")
         await ask(pilot, "What is a loop?", settle)
-        for _ in range(600):
-            await asyncio.sleep(0.1)
-            await pilot.pause()
-            if "tokens" in screen_text(app).split("\n")[-3]:
-                break
-        assert "ready" in screen_text(app) and "tokens" in screen_text(app)
+        # So small a model may as well say nothing.
+        ended = re.compile(r"ready.*(\d tokens|said nothing)", re.DOTALL)
+        await wait_for(pilot, lambda: ended.search(screen_text(app)) is not None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import unicodedata
 from dataclasses import replace
 from pathlib import Path
@@ -331,7 +330,7 @@ async def test_the_editor_is_opened_at_the_line(
         await pilot.press("e")
         await settle(pilot)
         assert opened == [(project.data / "flawed.txt", 6)]
-        await wait_for(pilot, lambda: data_of(app)._outline is not None and data_of(app)._outline.lines == 14, 10)
+        await wait_for(pilot, lambda: data_of(app)._outline is not None and data_of(app)._outline.lines == 14)
         assert data_of(app).preview.line == 6, "the place is kept"
 
 
@@ -435,7 +434,7 @@ async def test_the_format_of_a_file(project: Project, make_app: MakeApp, settle:
         await pilot.press("enter")
         await settle(pilot)
         assert files_of(project) == [DataFile("data/combined_action_training.txt", "text", 1.0)]
-        await wait_for(pilot, lambda: preview.outline is not None and preview.outline.format == "text", 10)
+        await wait_for(pilot, lambda: preview.outline is not None and preview.outline.format == "text")
         assert "assistant" not in screen_text(app)
 
 
@@ -486,22 +485,17 @@ async def test_a_big_file_opens_at_once_and_scrolls(project: Project, make_app: 
     async with app.run_test(size=(80, 24)) as pilot:
         await settle(pilot)
         mark(app, "big.txt")
-        began = time.monotonic()
         await pilot.press("enter")
         preview = data_of(app).preview
-        await wait_for(pilot, lambda: preview.outline is not None, 20)
-        opened = time.monotonic() - began
-        slowest = 0.0
+        await wait_for(pilot, lambda: preview.outline is not None)
+        assert preview.outline is not None and preview.outline.lines is None, "shown before its lines are counted"
         for key in ["j", "ctrl+d", "G", "ctrl+u", "k", "left_square_bracket", "g"] * 3:
-            began = time.monotonic()
             await pilot.press(key)
-            slowest = max(slowest, time.monotonic() - began)
         await wait_for(pilot, lambda: preview.outline is not None and preview.outline.lines is not None, 60)
         assert preview.outline is not None and preview.outline.lines == 60 * 60_000
         assert preview.go_line(3_000_001)
         await pilot.pause()
         assert "Question 0?" in screen_text(app)
-    assert opened < 3.0 and slowest < 1.0, "generous: the machine may be busy"
 
 
 HOSTILE = "\x1b]0;owned\x07\x1b[31mred\x1b[0m [/bold] [red] \u202egnp.exe \u200b\x9b2J {link}"

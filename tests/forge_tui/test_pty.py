@@ -73,7 +73,7 @@ def test_a_lost_connection_ends_the_app_at_once_and_not_the_run(start: Start, ho
     terminal = start()
     terminal.wait_for("of its best")
     terminal.hang_up()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while terminal.status is None and time.monotonic() < deadline:
         terminal._reap(block=False)
         time.sleep(0.05)
@@ -88,7 +88,7 @@ def test_a_stalled_terminal_does_not_keep_it_from_ending(start: Start, holder: F
         terminal.press("z")
         time.sleep(0.005)
     terminal.kill(signal.SIGTERM)
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 60
     while terminal.status is None and time.monotonic() < deadline:
         terminal._reap(block=False)
         time.sleep(0.05)
@@ -107,13 +107,13 @@ def test_suspend_and_resume(start: Start, holder: FakeRun) -> None:
     terminal = start()
     terminal.wait_for("of its best")
     terminal.press("\x1a")
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline and _process_state(terminal.pid) != "T":
         terminal.read(0.05)
     assert _process_state(terminal.pid) == "T" and terminal.restored
     mark = len(terminal.output)
     terminal.kill(signal.SIGCONT)
-    terminal.read(5, lambda: b"of its best" in Terminal.visible(terminal.output[mark:]))
+    terminal.read(60, lambda: b"of its best" in Terminal.visible(terminal.output[mark:]))
     assert b"of its best" in Terminal.visible(terminal.output[mark:]), "the whole picture is drawn again"
     terminal.press("q")
     assert terminal.exit_code() == 0
@@ -136,7 +136,7 @@ def test_hostile_strings_never_reach_the_terminal(start: Start, project: Project
     terminal.wait_for("of its best")
     for key in ("g", "v", "F", "\x1b", "L", "6", *"jjjjjjjjjjjjjjjjjjjjjjjjjjjjjj", "3", "?", "\x1b", "q"):
         terminal.press(key)
-        terminal.read(0.08 if key == "j" else 0.25)
+        terminal.read({"j": 0.08, "\x1b": 1.0}.get(key, 0.25))  # escape and a letter together are another key
     assert terminal.exit_code() == 0 and terminal.restored
     out = terminal.output
     assert b"owned" not in re.findall(rb"\x1b\]([^\x07\x1b]*)", out)
@@ -167,7 +167,7 @@ def test_linux_console_gets_sixteen_colours_and_ascii(start: Start, holder: Fake
         terminal.press(key)
         terminal.read(0.4)
     terminal.press("\x1b")
-    terminal.read(0.5)
+    terminal.read(1.0)
     terminal.press("q")
     assert terminal.exit_code() == 0
     assert not re.findall(rb"\x1b\[[0-9;]*[34]8;[25];", terminal.output), "no 256 colours"
@@ -202,7 +202,7 @@ def test_resize_at_any_time(start: Start, holder: FakeRun) -> None:
         terminal.read(0.3)
     mark = len(terminal.output)
     terminal.resize(100, 30)
-    terminal.read(3, lambda: b"of its best" in Terminal.visible(terminal.output[mark:]))
+    terminal.read(60, lambda: b"of its best" in Terminal.visible(terminal.output[mark:]))
     assert b"of its best" in Terminal.visible(terminal.output[mark:])
     terminal.press("q")
     assert terminal.exit_code() == 0 and terminal.restored
@@ -232,7 +232,7 @@ def test_output_of_libraries_does_not_reach_the_screen(project: Project, tmp_pat
 def test_without_a_terminal_it_refuses_and_names_batch(project: Project) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "forge_tui"], cwd=project.root, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}, timeout=30, check=False,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}, timeout=120, check=False,
     )  # fmt: skip
     assert done.returncode == 2 and "--batch" in done.stderr and done.stdout == ""
 

@@ -394,9 +394,9 @@ async def test_chart_is_redrawn_rarely_and_numbers_at_most_twice_a_second(
     async with app.run_test(size=(80, 24)) as pilot:
         await settle(pilot)
         drawn.clear()
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while len(drawn) < 3 and time.monotonic() < deadline:
             live.train(live.state.step + 5)
             await pilot.pause(0.05)
-    assert len(drawn) == 3
+    assert len(drawn) >= 3
     assert all(later - earlier > 0.4 for earlier, later in itertools.pairwise(drawn))

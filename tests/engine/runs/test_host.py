@@ -170,8 +170,11 @@ def test_pause_and_resume_show_in_the_state(run: Path) -> None:
 
     def watch() -> None:
         for name in ("pause", "resume"):
+            before = read_run(run).phase
             send(run, Command(command=name))  # type: ignore[arg-type]
-            time.sleep(0.5)
+            deadline = time.monotonic() + 60
+            while read_run(run).phase == before and time.monotonic() < deadline:
+                time.sleep(0.05)
             phases.append(read_run(run).phase)
         send(run, Command(command="stop"))
 
@@ -183,7 +186,7 @@ def test_stop_now_ends_the_worker_at_once(run: Path) -> None:
     write_script(run, "plan", "checkpoint", "sleep 30")
     began = time.monotonic()
     hosted = Hosted(run, {"checkpoint": lambda: send(run, Command(command="stop_now"))})
-    assert hosted.code == ExitCode.TERMINATED and time.monotonic() - began < 15
+    assert hosted.code == ExitCode.TERMINATED and time.monotonic() - began < 25
     last = hosted.events[-1]
     assert isinstance(last, Stopped) and last.step == 5 and last.checkpoint == "checkpoints/step-00000005"
     assert hosted.controls()[-1].text == "Stopped at once."
@@ -279,7 +282,7 @@ def test_a_signal_twice_stops_at_once(run: Path) -> None:
 
     began = time.monotonic()
     assert Hosted(run, {"plan": signals}).code == ExitCode.INTERRUPTED
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 25
 
 
 # ---- locks and files

@@ -31,7 +31,7 @@ def start(root: Path, *arguments: str, **options: object) -> subprocess.Popen[st
     )  # fmt: skip
 
 
-def wait_for_step(root: Path, least: int = 3, timeout: float = 60.0) -> None:
+def wait_for_step(root: Path, least: int = 3, timeout: float = 120.0) -> None:
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:
         runs = runs_of(Project(root))
@@ -156,7 +156,7 @@ def test_a_signal_saves_and_the_same_command_continues(root: Path, number: signa
     process = start(root, *LONG)
     wait_for_step(root)
     process.send_signal(number)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=120)
     assert process.returncode == code, err
     assert out == "" and f"Stopped ({number.name}), saved at step " in err and "same command continues" in err
     if number != signal.SIGINT:
@@ -165,7 +165,7 @@ def test_a_signal_saves_and_the_same_command_continues(root: Path, number: signa
     process = start(root, *LONG)
     wait_for_step(root, least=stopped + 2)
     process.send_signal(signal.SIGTERM)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=120)
     assert f"Continuing run {runs_of(Project(root))[0].id} from step {stopped:,}." in err
     assert f"resumed from step {stopped:,}" in err
     assert len(runs_of(Project(root))) == 1
@@ -177,8 +177,8 @@ def test_two_ctrl_c_on_a_terminal_stop_at_once_without_a_traceback(root: Path) -
     try:
         wait_for_step(root)
         os.write(terminal.fd, b"\x03\x03")
-        terminal.read(30, until=lambda: b"same command continues" in terminal.output)
-        assert terminal.exit_code(20) == 130
+        terminal.read(120, until=lambda: b"same command continues" in terminal.output)
+        assert terminal.exit_code() == 130
     finally:
         terminal.close()
     assert b"Traceback" not in terminal.output
@@ -189,10 +189,10 @@ def test_two_ctrl_c_on_a_terminal_stop_at_once_without_a_traceback(root: Path) -
 def test_ctrl_c_while_it_starts_is_no_traceback(root: Path, delay: float) -> None:
     terminal = Terminal(command_line("--batch", "forge.toml", *LONG), folder=root, env={"OMP_NUM_THREADS": "1"})
     try:
-        terminal.read(30, until=lambda: b"New run" in terminal.output)
+        terminal.read(120, until=lambda: b"New run" in terminal.output)
         terminal.read(delay)
         os.write(terminal.fd, b"\x03")
-        assert terminal.exit_code(60) == 130
+        assert terminal.exit_code() == 130
     finally:
         terminal.close()
     assert b"Traceback" not in terminal.output and b"KeyboardInterrupt" not in terminal.output
@@ -209,7 +209,7 @@ def test_an_inherited_refusal_of_sighup_is_kept(root: Path) -> None:
         assert process.poll() is None
     finally:
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=60)
+        process.communicate(timeout=120)
 
 
 # ---- one run at a time

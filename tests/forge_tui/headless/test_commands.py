@@ -44,34 +44,57 @@ def test_chat_on_a_terminal(trained_once: Trained) -> None:
         command_line("chat", "tiny", *FIRM), folder=trained_once.root, env={"OMP_NUM_THREADS": "1"}
     )  # fmt: skip
     try:
-        terminal.wait_for("> ", 30)
+        terminal.wait_for("> ")
         os.write(terminal.fd, b"/help\n")
-        terminal.wait_for("/reset", 10)
+        terminal.wait_for("/reset")
         os.write(terminal.fd, b"Who bakes bread?\n")
         terminal.read(60, until=lambda: terminal.output.count(b"> ") >= 3)
-        os.write(terminal.fd, b"\x03")
-        assert terminal.exit_code(20) == 0
+        for _ in range(30):
+            if terminal.status is None:  # in the instant after its prompt, readline does not hear a signal
+                os.write(terminal.fd, b"\x03")
+                terminal.read(2.0, until=lambda: terminal.status is not None)
+        assert terminal.exit_code() == 0
     finally:
         terminal.close()
     assert b"Traceback" not in terminal.output
 
 
+def make_talkative_model(root: Path) -> None:
+    """A model "talker" that is so deep, and so far from its stop tokens, that it talks for a minute."""
+    from engine.model.architecture import Architecture
+    from engine.model.card import ModelCard
+    from engine.model.folder import publish, write_model_files
+    from engine.sizes import Dimensions
+    from engine.text.tokenizer import Tokenizer
+    from tests.engine.model.conftest import TEXT, lively
+
+    tokenizer = Tokenizer.train([TEXT] * 40, 420)
+    dimensions = Dimensions(layers=24, dim=64, heads=2, kv_heads=1, ffn=96)
+    architecture = Architecture.of(dimensions, tokenizer.vocabulary, 4096)
+    decoder = lively(architecture, seed=2)
+    decoder.embed.weight.data[[tokenizer.end_of_text, tokenizer.turn_start, tokenizer.turn_end]] = 0.0
+    card = ModelCard(name="talker")
+    publish(root / "models" / "talker", lambda to: write_model_files(to, decoder, architecture, tokenizer, card))
+
+
 @pytest.mark.slow
-def test_ctrl_c_stops_an_answer_and_the_talk_goes_on(trained_once: Trained) -> None:
-    arguments = ("chat", "tiny", "--max-tokens", "100000", "--temperature", "2", "--top-k", "0", "--top-p", "1")
-    terminal = Terminal(command_line(*arguments), folder=trained_once.root, env={"OMP_NUM_THREADS": "1"})
+def test_ctrl_c_stops_an_answer_and_the_talk_goes_on(tmp_path: Path) -> None:
+    (tmp_path / "forge.toml").write_text("")
+    make_talkative_model(tmp_path)
+    arguments = ("chat", "talker", "--max-tokens", "100000", "--temperature", "0", "--repetition-penalty", "1")
+    terminal = Terminal(command_line(*arguments), folder=tmp_path, env={"OMP_NUM_THREADS": "1"})
     try:
-        terminal.wait_for("> ", 30)
+        terminal.wait_for("> ")
         os.write(terminal.fd, b"Who bakes bread?\n")
-        os.write(terminal.fd, b"")
-        terminal.read(1.0)
+        begun = len(terminal.output)
+        terminal.read(60, until=lambda: len(terminal.output) > begun + 300)
         os.write(terminal.fd, b"\x03")
         terminal.read(60, until=lambda: terminal.output.count(b"> ") >= 2)
+        assert b"(stopped)" in terminal.output
         os.write(terminal.fd, b"/quit\n")
-        assert terminal.exit_code(20) == 0
+        assert terminal.exit_code() == 0
     finally:
         terminal.close()
-    assert b"(stopped)" in terminal.output or b"context is full" in terminal.output
     assert b"Traceback" not in terminal.output
 
 
