@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from engine.estimate import MEMORY_SHARE, RECOMPUTING, checkpoint_bytes, training_memory
+from engine.estimate import MEMORY_SHARE, checkpoint_bytes, tokens_per_second, training_memory
 from engine.job import Job
 from engine.runs.state import Run
 from engine.sizes import LADDER, SIZES, Dimensions, Size, dimensions_of, name_of
@@ -142,9 +142,10 @@ def forecast(
     name = name_of(dims)
     measured = name in speeds
     sustained = remembered_flops(machine.device, machine.threads, dims) or flops
-    speed = speeds[name] if measured else sustained / dims.flops_per_token(amount.vocabulary, length)
-    if recompute and not measured:
-        speed /= RECOMPUTING
+    speed = (
+        speeds[name] if measured
+        else tokens_per_second(dims, amount.vocabulary, length, sustained, recompute=recompute)
+    )  # fmt: skip
     tokens = recipe.batch_size * recipe.gradient_accumulation * length
     steps = max(1, math.ceil(amount.tokens / tokens)) * recipe.epochs + math.ceil(amount.later / tokens)
     parameters = dims.parameters(amount.vocabulary)

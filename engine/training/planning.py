@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from engine.errors import OutOfMemoryError
 from engine.estimate import (
     MEMORY_SHARE,
-    RECOMPUTING,
     checkpoint_bytes,
     machine_flops,
     tokens_per_second,
@@ -36,8 +35,8 @@ def expected_seconds(facts: Facts, recipe: Recipe, placement: Placement, course:
     if not flops:
         return None
     tokens = sum(stage.corpus.train_tokens * stage.passes for stage in course.stages)
-    seconds = tokens / tokens_per_second(facts.dims, facts.vocabulary, recipe.sequence_length, flops)
-    return seconds * RECOMPUTING if recipe.activation_checkpointing else seconds
+    recompute = recipe.activation_checkpointing
+    return tokens / tokens_per_second(facts.dims, facts.vocabulary, recipe.sequence_length, flops, recompute=recompute)
 
 
 def plan_of(

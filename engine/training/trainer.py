@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from engine.estimate import RECOMPUTING
+from engine.estimate import work_per_token
 from engine.events import Advice, Control, Eval, Log, Sample, Step, Stopped
 from engine.exit_codes import ExitCode
 from engine.model.transformer import Decoder
@@ -386,9 +386,10 @@ class Trainer:
         if seconds < TOO_SHORT_TO_REMEMBER or not self.progress.tokens:
             return
         dims = self.prepared.architecture.dimensions
-        work: float = dims.flops_per_token(self.prepared.tokenizer.vocabulary, self.prepared.recipe.sequence_length)
-        if self.progress.activation_checkpointing:
-            work *= RECOMPUTING
+        work = work_per_token(
+            dims, self.prepared.tokenizer.vocabulary, self.prepared.recipe.sequence_length,
+            recompute=self.progress.activation_checkpointing,
+        )  # fmt: skip
         remember_flops(self.placement.device, self.placement.threads, dims, self.progress.tokens * work / seconds)
         if expected and self.progress.step == self.course.steps:
             self.report(Log(text=f"The run took {seconds / expected:.0%} of the time that the plan said."))
