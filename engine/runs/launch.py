@@ -24,6 +24,8 @@ from engine.sizes import LADDER, Dimensions, dimensions_of, name_of
 from engine.typed import decode_json
 
 MINIMUM_FREE_BYTES = 64_000_000
+ENDING_SECONDS = 15.0
+"""How long a run that has told its end may take until its processes have left."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -121,7 +123,7 @@ def decide(
         )  # fmt: skip
     except UnicodeEncodeError:
         raise UsageError("The job names a file whose name is not UTF-8.", fix="Rename the file.") from None
-    if is_locked(project.runs(name) / MODEL_LOCK):
+    if _is_held(project, name):
         raise _busy(project, name)
     if not force and (earlier := _earlier(project, request, always_new=always_new)):
         return earlier
@@ -192,6 +194,22 @@ def check_growth(name: str, present: Dimensions, wanted: Dimensions) -> None:
         f"models/{name} is {name_of(present)} and cannot grow to {name_of(wanted)}: nothing may shrink.",
         fix=f"It can grow to {', '.join(larger)}." if larger else "There is no larger size.",
     )
+
+
+def _is_held(project: Project, name: str) -> bool:
+    """Whether a run is at work on a model; one that has told its end is waited for while it puts its things away.
+
+    A script that hears of the end and gives the next command at once must not be told that the run goes on.
+    """
+    began = time.monotonic()
+    while is_locked(project.runs(name) / MODEL_LOCK):
+        holder = next((run for run in runs_of(project, name) if run.alive), None)
+        patience = ENDING_SECONDS if holder else 0.5  # nobody: it has just let go of the one lock, not of the other
+        at_work = holder is not None and holder.phase not in ("finished", "stopped", "failed")
+        if at_work or time.monotonic() - began > patience:
+            return True
+        time.sleep(0.05)
+    return False
 
 
 def _busy(project: Project, name: str) -> BusyError:

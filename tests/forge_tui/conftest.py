@@ -93,6 +93,7 @@ def _is_still(app: App[Any]) -> bool:
         any(not pump._message_queue.empty() or pump._next_callbacks for pump in pumps)
         or any(not pump._mounted_event.is_set() for pump in pumps)
         or screen._callbacks or screen._layout_required or screen._dirty_widgets
+        or screen._compositor.size != app.size  # it has not been laid out at all, or not since a resize
     )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from textual.app import App
 
 from engine.errors import UsageError
 from engine.project import Project
+from forge_tui.app import ForgeApp
 from forge_tui.screens import SCREENS
 from forge_tui.screens.confirm import Confirm
 from forge_tui.settings import Settings, keys_file, load_settings
@@ -145,14 +146,16 @@ async def test_every_screen_fits_and_can_be_resized(
         for entry in SCREENS:
             await pilot.press("escape", entry.number)
             await settle(pilot)
-            rows = screen_text(app).split("\n")
-            assert len(rows) == size[1] and "all keys" in rows[-1] and "forge-tui" in rows[0]
+            await wait_for(pilot, lambda: whole(app, size[1]))
         await pilot.resize_terminal(80, 24)
         # The app knows its size at once, its screen after a timer of Textual's.
-        await wait_for(pilot, lambda: len(screen_text(app).split("\n")) == 24)
-        await settle(pilot)
-        rows = screen_text(app).split("\n")
-        assert "all keys" in rows[-1] and "forge-tui" in rows[0]
+        await wait_for(pilot, lambda: whole(app, 24))
+
+
+def whole(app: ForgeApp, height: int) -> bool:
+    """Whether the first and the last row of a screen are there."""
+    rows = screen_text(app).split("\n")
+    return len(rows) == height and "all keys" in rows[-1] and "forge-tui" in rows[0]
 
 
 @both_sizes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -165,6 +166,21 @@ def test_a_model_in_use(project: Project) -> None:
         assert model.acquire() and lock.acquire()
         refused(project, BusyError, f"is being trained by run {run.name}", job_of())
         refused(project, BusyError, "is being trained", job_of("train.epochs=1"), force=True)
+
+
+def test_a_run_that_has_told_its_end_is_waited_for(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = prepare(project, job_of()).run
+    write_state(run, replace(read_run(run).state, phase="stopped", exit_code=143))
+    with FileLock(run.parent / MODEL_LOCK) as model, FileLock(run / LOCK) as lock:
+        assert model.acquire() and lock.acquire()
+        leaving = threading.Timer(0.3, lambda: (lock.release(), model.release()))
+        leaving.start()
+        assert prepare(project, job_of()).kind == "continue"
+        leaving.join()
+    monkeypatch.setattr("engine.runs.launch.ENDING_SECONDS", 0.1)
+    with FileLock(run.parent / MODEL_LOCK) as model, FileLock(run / LOCK) as lock:
+        assert model.acquire() and lock.acquire()
+        refused(project, BusyError, "is being trained", job_of())
 
 
 def test_build_replaces_nothing_unasked(project: Project) -> None:
