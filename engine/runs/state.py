@@ -32,6 +32,8 @@ REQUEST = "request.json"
 
 Phase = Literal["preparing", "training", "paused", "stopping", "stopped", "finished", "failed", "interrupted"]
 """`interrupted` is never written: it is what an unfinished state means once nobody holds the lock."""
+AT_WORK: tuple[Phase, ...] = ("preparing", "training", "paused", "stopping")
+"""Phases of a run that has not told its end."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,7 +102,7 @@ class Run:
     @property
     def phase(self) -> Phase:
         """The state with death taken into account: an unfinished run that nobody holds is `interrupted`."""
-        if not self.alive and self.state.phase in ("preparing", "training", "paused", "stopping"):
+        if not self.alive and self.state.phase in AT_WORK:
             return "interrupted"
         return self.state.phase
 
