@@ -90,9 +90,10 @@ class WatchingApp(BaseApp):
             return
 
         def find() -> Path | None:
-            from engine.runs.state import runs_of
+            from engine.runs.state import live_run
 
-            return next((run.folder for run in runs_of(project) if run.alive), None)
+            run = live_run(project)
+            return run.folder if run else None
 
         self.background.start(find, lambda folder: self.follow(folder) if folder else None, group="follow")
 

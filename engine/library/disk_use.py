@@ -19,7 +19,7 @@ from engine.library.trash import list_trash
 from engine.project import Project
 from engine.runs import manifest
 from engine.runs.launch import MODEL_LOCK
-from engine.runs.state import runs_of
+from engine.runs.state import live_run, runs_of
 
 Kind = Literal["trash", "checkpoints", "cache", "leftovers"]
 KINDS: dict[Kind, str] = {
@@ -94,7 +94,7 @@ def disk_use(project: Project) -> DiskUse:
     found = [Reclaimable("trash", entry.id, size, 1) for entry, size in trash]
     found += _finished_checkpoints(project)
     if cache:
-        live = next((run for run in runs_of(project) if run.alive), None)
+        live = live_run(project)
         held = f"run {live.id} reads them" if live else ""
         found.append(Reclaimable("cache", "", cache, 1, held))
     left = _leftovers(project)
@@ -137,7 +137,7 @@ def _free(project: Project, entry: Reclaimable) -> int:
         case "checkpoints":
             return _free_checkpoints(project, entry.name)
         case "cache":
-            live = next((run for run in runs_of(project) if run.alive), None)
+            live = live_run(project)
             if live is not None:
                 raise BusyError(f"Run {live.id} reads the token caches.", fix="Wait for it.")
             size = tree_bytes([project.cache], set())

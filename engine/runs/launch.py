@@ -19,7 +19,7 @@ from engine.job import Job
 from engine.job_file import to_table
 from engine.project import MODEL_LOCK as MODEL_LOCK
 from engine.project import Project, check_name
-from engine.runs.state import AT_WORK, REQUEST, Run, RunState, model_of, runs_of, write_state
+from engine.runs.state import AT_WORK, REQUEST, Run, RunState, live_run, model_of, runs_of, write_state
 from engine.sizes import LADDER, Dimensions, dimensions_of, name_of
 from engine.typed import decode_json
 
@@ -203,7 +203,7 @@ def _is_held(project: Project, name: str) -> bool:
     """
     began = time.monotonic()
     while is_locked(project.runs(name) / MODEL_LOCK):
-        holder = _holder(project, name)
+        holder = live_run(project, name)
         patience = ENDING_SECONDS if holder else 0.5  # nobody: it has just let go of the one lock, not of the other
         if (holder and holder.phase in AT_WORK) or time.monotonic() - began > patience:
             return True
@@ -211,13 +211,8 @@ def _is_held(project: Project, name: str) -> bool:
     return False
 
 
-def _holder(project: Project, name: str) -> Run | None:
-    """The run whose processes hold a model."""
-    return next((run for run in runs_of(project, name) if run.alive), None)
-
-
 def _busy(project: Project, name: str) -> BusyError:
-    holder = _holder(project, name)
+    holder = live_run(project, name)
     return BusyError(
         f"models/{name} is being trained by run {holder.id if holder else '(starting)'}.",
         fix="Follow it with `forge-tui attach`, or stop it with `forge-tui stop`.",

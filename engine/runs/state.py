@@ -224,3 +224,8 @@ def runs_of(project: Project, model: str | None = None) -> list[Run]:
             except ModelError:
                 continue
     return sorted(found, key=lambda run: (run.state.created, run.id), reverse=True)
+
+
+def live_run(project: Project, model: str | None = None) -> Run | None:
+    """The run whose processes are there, in a project or of one model; the newest one of several."""
+    return next((run for run in runs_of(project, model) if run.alive), None)

@@ -7,6 +7,7 @@ import time
 from rich.text import Text
 from textual.widget import Widget
 
+from engine.runs.state import AT_WORK
 from forge_tui import figures
 from forge_tui.access import app_of
 from forge_tui.glyphs import Glyphs
@@ -90,7 +91,7 @@ def _remaining(view: RunView, palette: Palette, glyphs: Glyphs) -> Text:
     phase = view.phase
     if phase == "paused":
         return plain("paused", palette.warning)
-    if not view.run.alive or phase in ("stopped", "failed", "finished"):
+    if not view.run.alive or phase not in AT_WORK:
         return plain(f"ran {figures.duration(view.run.state.seconds)}", palette.quiet)
     left, band = view.remaining(time.time())
     if left is None:
