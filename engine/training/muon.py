@@ -1,8 +1,8 @@
-"""Muon: momentum whose matrices are made orthogonal before they are applied.
+"""Muon: momentum whose matrices are made orthogonal before they are applied, each neuron's share evened out.
 
-After K. Jordan (kellerjordan.github.io/posts/muon). Our own, as `torch.optim.Muon` multiplies in bfloat16, which is
-several times slower than fp32 on processors without matrix units, treats each matrix alone, and does not know that our
-q, k, v and gate, up lie fused in one parameter.
+After K. Jordan (kellerjordan.github.io/posts/muon) and NorMuon (arXiv 2510.05491). Our own, as `torch.optim.Muon`
+multiplies in bfloat16, which is several times slower than fp32 on processors without matrix units, treats each matrix
+alone, and does not know that our q, k, v and gate, up lie fused in one parameter.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -29,6 +29,8 @@ Express, arXiv 2505.16932, worked out by us as linear programs): from 0.01 upwar
 1.27, smaller ones stay small; it is three fifths of the work.
 """
 MOMENTUM = 0.95
+EVENNESS = 0.95
+"""Memory of the mean squares by which the lines of an update are divided."""
 GRAM_FROM = 2
 """Columns for each row above which the iteration runs on x x^T: with three (the feed-forward layers) it is a quarter to
 a third less work and differs by rounding alone; square matrices lose by it."""
@@ -44,36 +46,79 @@ class Matrix:
 
 
 class Muon(torch.optim.Optimizer):
-    """Nesterov momentum, orthogonalised by Newton-Schulz iterations in batches of equal shape."""
+    """Nesterov momentum, orthogonalised by Newton-Schulz iterations in batches of equal shape, its lines evened out.
+
+    Lines are the rows of tall and square matrices and the columns of wide ones: along the shorter side an orthogonal
+    matrix is even by itself, along the longer one some neurons get many times the step of others. State is a momentum
+    for each weight and a mean square for each line.
+    """
 
     def __init__(self, matrices: Sequence[Matrix], *, lr: float, weight_decay: float, iterations: int = 5) -> None:
         self._rows = {matrix.parameter: matrix.rows for matrix in matrices}
         self._iterations = iterations
         super().__init__([matrix.parameter for matrix in matrices], {"lr": lr, "weight_decay": weight_decay})
         for parameter in self._rows:
+            lines = [max(rows, parameter.shape[1]) for rows in self._rows[parameter]]
             self.state[parameter]["momentum"] = torch.zeros_like(parameter)
+            # What the mean square is where all lines are alike: the first steps are those of plain Muon.
+            start = [torch.full((number,), 1 / number, device=parameter.device) for number in lines]
+            self.state[parameter]["squares"] = torch.cat(start)
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> None:  # type: ignore[override]
         """Apply one update; parameters without a gradient stay as they are."""
         for group in self.param_groups:
-            updates: dict[tuple[int, int], list[tuple[Tensor, Tensor]]] = defaultdict(list)
+            groups: dict[tuple[int, int], list[_Update]] = defaultdict(list)
             for parameter in group["params"]:
                 if parameter.grad is None:
                     continue
-                momentum = self.state[parameter]["momentum"]
+                momentum, squares = self.state[parameter]["momentum"], self.state[parameter]["squares"]
                 momentum.lerp_(parameter.grad, 1 - MOMENTUM)
                 blended = parameter.grad.lerp(momentum, MOMENTUM)
                 parameter.mul_(1 - group["lr"] * group["weight_decay"])
-                rows = self._rows[parameter]
-                for update, target in zip(blended.split(rows), parameter.split(rows), strict=True):
-                    updates[(update.shape[0], update.shape[1])].append((update, target))
-            for (rows_of_one, columns), pairs in updates.items():
-                orthogonal = orthogonalise(torch.stack([update for update, _ in pairs]), self._iterations)
+                rows, columns = self._rows[parameter], parameter.shape[1]
+                lines = [max(number, columns) for number in rows]
+                for parts in zip(blended.split(rows), parameter.split(rows), squares.split(lines), strict=True):
+                    groups[(parts[0].shape[0], columns)].append(_Update(*parts))
+            for (rows_of_one, columns), updates in groups.items():
                 # An orthogonal matrix of r rows has r**0.5 times the length of one row: tall ones step further.
                 scale = -group["lr"] * max(1.0, rows_of_one / columns) ** 0.5
-                for update, (_, target) in zip(orthogonal, pairs, strict=True):
-                    target.add_(update, alpha=scale)
+                orthogonal = orthogonalise(torch.stack([one.direction for one in updates]), self._iterations)
+                across = 2 if rows_of_one >= columns else 1
+                factors = _evened(orthogonal, [one.squares for one in updates], across)
+                for update, matrix, factor in zip(updates, orthogonal, factors.unsqueeze(across), strict=True):
+                    update.target.addcmul_(matrix, factor, value=scale)
+
+
+class _Update(NamedTuple):
+    """What one matrix needs for its step; views into the parameter and its state."""
+
+    direction: Tensor
+    """[rows, columns], the blended momentum."""
+    target: Tensor
+    """[rows, columns], the weights."""
+    squares: Tensor
+    """[the longer side]."""
+
+
+def _evened(orthogonal: Tensor, squares: Sequence[Tensor], across: int) -> Tensor:
+    """Take in the mean squares of the lines; the factors that make lines alike and keep each matrix' length.
+
+    Args:
+        orthogonal: [n, rows, columns].
+        squares: n running mean squares, changed in place.
+        across: the dimension that a line runs along, the shorter one: 1 or 2.
+
+    Returns:
+        [n, lines].
+    """
+    present = torch.linalg.vector_norm(orthogonal, dim=across).square() / orthogonal.shape[across]
+    for mean, line in zip(squares, present, strict=True):
+        mean.lerp_(line, 1 - EVENNESS)
+    factors = (torch.stack(list(squares)) + 1e-12).rsqrt()
+    evened = (present * factors.square()).sum(dim=1, keepdim=True) + 1e-30  # no gradient at all: nothing, not NaN
+    even: Tensor = factors * (present.sum(dim=1, keepdim=True) / evened).sqrt()
+    return even
 
 
 def orthogonalise(matrices: Tensor, iterations: int = 5) -> Tensor:

@@ -16,10 +16,6 @@ from engine.training.recipe import BETAS, Recipe
 
 Rule = Literal["adamw", "muon"]
 
-ADAMW_SHARE = 0.5
-"""With Muon: the rate of embeddings and norms (AdamW) as a share of the matrices' rate. 0.02 and 0.01 were measured
-together."""
-
 
 class Optimizer:
     """What steps a decoder: AdamW for everything, or Muon for the matrices of the blocks and AdamW for the rest.
@@ -36,6 +32,7 @@ class Optimizer:
         weight_decay: float,
         device: str,
         iterations: int = 5,
+        embedding_share: float = 1.0,
     ) -> None:
         self._names: dict[Tensor, str] = {parameter: name for name, parameter in decoder.named_parameters()}
         matrices = _matrices(decoder, architecture)
@@ -48,7 +45,7 @@ class Optimizer:
                 Muon(matrices, lr=0.0, weight_decay=weight_decay, iterations=iterations),
                 _adamw([(rest, 0.0)], device),
             ]
-            self._shares.append(ADAMW_SHARE)
+            self._shares.append(embedding_share)
         else:
             groups = [([matrix.parameter for matrix in matrices], weight_decay), (rest, 0.0)]
             self.parts = [_adamw(groups, device)]
@@ -63,6 +60,7 @@ class Optimizer:
             weight_decay=recipe.weight_decay,
             device=device,
             iterations=recipe.iterations,
+            embedding_share=recipe.embedding_share,
         )
 
     def set_rate(self, rate: float) -> None:

@@ -38,6 +38,10 @@ AVERAGE_EPOCHS = 0.5
 """Half-life of the averaged weights, in epochs."""
 AVERAGE_SHARE = 0.04
 """The same at most, as a share of the run: the average must not lag behind where the learning rate falls to zero."""
+EMBEDDING_SHARE = 1.5
+"""Of Muon's rate, what the embeddings (AdamW's) take where data are seen once."""
+FINE_TUNE_EMBEDDING_SHARE = 0.5
+"""The same at most, where a model goes on."""
 HARDLY_REPEATED = 2
 """Epochs up to which data count as new."""
 TARGET_STEPS = 600
@@ -93,6 +97,8 @@ class Recipe:
     prompt_weight: float
     iterations: int = 5
     """Of Muon's orthogonalisation: 5 or 3."""
+    embedding_share: float = 1.0
+    """With Muon: the rate of embeddings and norms (AdamW's) as a share of the matrices' rate."""
     activation_checkpointing: bool = False
     """Whether activations are recomputed in the backward pass from the first step on."""
     why: dict[str, str] = field(default_factory=dict)
@@ -152,8 +158,9 @@ def resolve(train: TrainSection, facts: Facts) -> Recipe:
     decay = choose("weight_decay", *_weight_decay(facts, rule, rate, batch * accumulation * length))
     choose.why["train.optimizer"] = why_rule
     iterations, why_iterations = _iterations(facts)
+    share_of_rate, why_share = _embedding_share(facts)
     if rule == "muon":
-        choose.why["Muon's iterations"] = why_iterations
+        choose.why |= {"Muon's iterations": why_iterations, "the embeddings' rate": why_share}
     average = choose("average", *_average(facts))
     warmup = choose("warmup", *_warmup(facts, rule, steps))
     every = choose("save_every", *_save_every(facts))
@@ -177,6 +184,7 @@ def resolve(train: TrainSection, facts: Facts) -> Recipe:
         save_every=every,
         prompt_weight=prompt,
         iterations=iterations,
+        embedding_share=share_of_rate,
         activation_checkpointing=recompute,
         why=choose.why,
     )
@@ -277,6 +285,20 @@ def _iterations(facts: Facts) -> tuple[int, str]:
     if facts.epochs <= HARDLY_REPEATED:
         return 5, "five, the usual: the data are hardly repeated"
     return 3, f"three, for the strong directions of the gradient: the data are seen {facts.epochs} times"
+
+
+def _embedding_share(facts: Facts) -> tuple[float, str]:
+    """Fast embeddings learn new text sooner, and memorise repeated text.
+
+    Measured at size nano, bits per byte: 2.4 MB of the King James Bible once, with a share of 0.25 1.456, 0.5 1.395,
+    1.0 1.387, 1.5 1.381 (the first without evened lines); all of it three times, 0.5 1.157, 1.0 1.154; 200 kB of mixed
+    text ten times, 0.25 1.752, 0.35 1.745, 0.5 1.749, 1.0 1.784 (the last without evened lines).
+    """
+    share = rounded(EMBEDDING_SHARE / math.sqrt(facts.epochs))
+    if facts.continuing and share > FINE_TUNE_EMBEDDING_SHARE:
+        return FINE_TUNE_EMBEDDING_SHARE, f"{FINE_TUNE_EMBEDDING_SHARE:g} of the matrices', to keep what it knows"
+    times = "once" if facts.epochs == 1 else f"{facts.epochs} times"
+    return share, f"{share:g} of the matrices': the data are seen {times}"
 
 
 def _weight_decay(facts: Facts, rule: Literal["muon", "adamw"], rate: float, tokens_per_step: int) -> tuple[float, str]:

@@ -16,7 +16,7 @@ from engine.training.recipe import Facts, Recipe, decide_epochs, resolve
 from engine.typed import convert
 
 GB = 10**9
-NO_KEYS = {"why", "optimizer", "activation_checkpointing", "iterations"}
+NO_KEYS = {"why", "optimizer", "activation_checkpointing", "iterations", "embedding_share"}
 AUTO = TrainSection(epochs="auto", sequence_length="auto")
 
 
@@ -82,6 +82,16 @@ def test_decay_is_strong_where_text_is_repeated() -> None:
     assert "usual" in once.why["Muon's iterations"] and "seen 12 times" in often.why["Muon's iterations"]
     assert "Muon's iterations" not in recipe(replace(AUTO, optimizer="adamw")).why
     assert 1.5 < often.weight_decay <= 3.2 and "seen 12 times" in often.why["train.weight_decay"]
+
+
+def test_embeddings_are_fast_on_new_text_and_slow_on_repeated_text() -> None:
+    shares = [recipe(epochs=epochs).embedding_share for epochs in (1, 3, 9, 16)]
+    assert shares == pytest.approx([1.5, 0.866, 0.5, 0.375])
+    assert recipe(epochs=1).why["the embeddings' rate"] == "1.5 of the matrices': the data are seen once"
+    assert recipe(epochs=9).why["the embeddings' rate"] == "0.5 of the matrices': the data are seen 9 times"
+    assert recipe(epochs=1, continuing=True).embedding_share == 0.5 > recipe(epochs=16, continuing=True).embedding_share
+    assert "keep what it knows" in recipe(epochs=1, continuing=True).why["the embeddings' rate"]
+    assert "the embeddings' rate" not in recipe(replace(AUTO, optimizer="adamw")).why
 
 
 def test_averaging_and_warm_up_follow_the_length_of_the_run() -> None:
