@@ -79,9 +79,9 @@ class Planner:
         )
 
 
-def _step(recipe: Recipe) -> tuple[int, int, int]:
+def _step(recipe: Recipe) -> tuple[int, int]:
     """What the time of a step depends on."""
-    return recipe.batch_size, recipe.gradient_accumulation, recipe.iterations
+    return recipe.batch_size, recipe.gradient_accumulation
 
 
 def _tokens(recipe: Recipe, steps: int) -> int:

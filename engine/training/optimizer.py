@@ -31,7 +31,6 @@ class Optimizer:
         *,
         weight_decay: float,
         device: str,
-        iterations: int = 5,
         embedding_share: float = 1.0,
     ) -> None:
         self._names: dict[Tensor, str] = {parameter: name for name, parameter in decoder.named_parameters()}
@@ -42,7 +41,7 @@ class Optimizer:
         self.parts: list[torch.optim.Optimizer]
         if rule == "muon":
             self.parts = [
-                Muon(matrices, lr=0.0, weight_decay=weight_decay, iterations=iterations),
+                Muon(matrices, lr=0.0, weight_decay=weight_decay),
                 _adamw([(rest, 0.0)], device),
             ]
             self._shares.append(embedding_share)
@@ -59,7 +58,6 @@ class Optimizer:
             recipe.optimizer,
             weight_decay=recipe.weight_decay,
             device=device,
-            iterations=recipe.iterations,
             embedding_share=recipe.embedding_share,
         )
 

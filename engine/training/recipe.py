@@ -46,6 +46,8 @@ HARDLY_REPEATED = 2
 """Epochs up to which data count as new."""
 TARGET_STEPS = 600
 """Optimizer steps that a run should have at least, where the data allow it."""
+LEAST_TOKENS_PER_WIDTH = 8
+"""Tokens a step, for each number in the width of the model, below which Muon's work would slow a processor down."""
 EVALUATE_STEPS = 1000
 """Steps within an epoch after which there is an evaluation as well as at its end."""
 DROPOUT = "none: averaged weights and strong decay do more against overfitting (measured), and cost no speed"
@@ -95,8 +97,6 @@ class Recipe:
     warmup: float
     save_every: int
     prompt_weight: float
-    iterations: int = 5
-    """Of Muon's orthogonalisation: 5 or 3."""
     embedding_share: float = 1.0
     """With Muon: the rate of embeddings and norms (AdamW's) as a share of the matrices' rate."""
     activation_checkpointing: bool = False
@@ -157,10 +157,9 @@ def resolve(train: TrainSection, facts: Facts) -> Recipe:
     steps = max(1, math.ceil(facts.tokens_per_epoch / (batch * accumulation * length))) * facts.epochs
     decay = choose("weight_decay", *_weight_decay(facts, rule, rate, batch * accumulation * length))
     choose.why["train.optimizer"] = why_rule
-    iterations, why_iterations = _iterations(facts)
     share_of_rate, why_share = _embedding_share(facts)
     if rule == "muon":
-        choose.why |= {"Muon's iterations": why_iterations, "the embeddings' rate": why_share}
+        choose.why["the embeddings' rate"] = why_share
     average = choose("average", *_average(facts))
     warmup = choose("warmup", *_warmup(facts, rule, steps))
     every = choose("save_every", *_save_every(facts))
@@ -183,7 +182,6 @@ def resolve(train: TrainSection, facts: Facts) -> Recipe:
         warmup=warmup,
         save_every=every,
         prompt_weight=prompt,
-        iterations=iterations,
         embedding_share=share_of_rate,
         activation_checkpointing=recompute,
         why=choose.why,
@@ -216,9 +214,13 @@ def _sequence_length(facts: Facts) -> tuple[int, str]:
 
 
 def _rows_per_step(facts: Facts, length: int) -> tuple[int, str]:
-    """Small steps learn more from each token until the device idles (arXiv 2507.07101)."""
+    """Small steps learn more from each token until the device idles (arXiv 2507.07101), or until Muon costs too much.
+
+    Muon's work a step grows with the cube of the width, the rest with its square and the tokens: at least eight tokens
+    for each number of the width keep Muon at about a sixth of the step.
+    """
     most = 65536 if facts.device != "cpu" else 4096
-    least = 1024 if facts.device == "cpu" else 4096
+    least = min(most, max(1024, LEAST_TOKENS_PER_WIDTH * facts.dims.dim)) if facts.device == "cpu" else 4096
     wanted = facts.tokens_per_epoch * facts.epochs / TARGET_STEPS
     tokens = min(most, max(least, 2 ** round(math.log2(max(2.0, wanted)))))
     rows = max(1, tokens // length)
@@ -273,18 +275,6 @@ def _learning_rate(facts: Facts, rule: Literal["muon", "adamw"], tokens_per_step
             rate * FINE_TUNE_FACTOR
         ), f"a fifth of the rate from scratch ({rounded(rate):g}), to keep what it knows"
     return rounded(rate), reason
-
-
-def _iterations(facts: Facts) -> tuple[int, str]:
-    """Fewer iterations leave the weak directions of a gradient weak, which is where repeated data are memorised.
-
-    Measured at size nano: 200 kB of mixed text seen ten times end at 1.757 bits per byte with three and at 1.770 with
-    five (three seeds of five differ by 0.001), 200 kB of the King James Bible seen 16 times at 1.766 and 1.772; all of
-    it seen once at 1.321 and 1.312.
-    """
-    if facts.epochs <= HARDLY_REPEATED:
-        return 5, "five, the usual: the data are hardly repeated"
-    return 3, f"three, for the strong directions of the gradient: the data are seen {facts.epochs} times"
 
 
 def _embedding_share(facts: Facts) -> tuple[float, str]:

@@ -37,17 +37,14 @@ def train(decoder: Decoder, optimizer: Optimizer, steps: int, rate: float) -> li
     return losses
 
 
-@pytest.mark.parametrize(("iterations", "least", "most", "from_"), [(5, 0.67, 1.21, 0.005), (3, 0.73, 1.27, 0.01)])
 @pytest.mark.parametrize("shape", [(64, 64), (32, 64), (96, 64), (24, 96)])
-def test_orthogonalised_matrices_have_singular_values_near_one(
-    shape: tuple[int, int], iterations: int, least: float, most: float, from_: float
-) -> None:
+def test_orthogonalised_matrices_have_singular_values_near_one(shape: tuple[int, int]) -> None:
     matrices = torch.randn(3, *shape, generator=torch.Generator().manual_seed(1))
-    before, after = torch.linalg.svdvals(matrices), torch.linalg.svdvals(orthogonalise(matrices, iterations))
+    before, after = torch.linalg.svdvals(matrices), torch.linalg.svdvals(orthogonalise(matrices))
     length = before.pow(4).sum(-1, keepdim=True) ** 0.25
-    assert after.max() < most + 0.01 and after[before > from_ * length].min() > least - 0.01
-    alone = torch.cat([orthogonalise(matrix[None], iterations) for matrix in matrices])
-    assert torch.allclose(orthogonalise(matrices, iterations), alone, atol=1e-4)
+    assert after.max() < 1.28 and after[before > 0.01 * length].min() > 0.72
+    alone = torch.cat([orthogonalise(matrix[None]) for matrix in matrices])
+    assert torch.allclose(orthogonalise(matrices), alone, atol=1e-4)
 
 
 def test_no_gradient_is_no_update_and_a_tiny_one_is_as_good_as_any() -> None:
@@ -56,18 +53,16 @@ def test_no_gradient_is_no_update_and_a_tiny_one_is_as_good_as_any() -> None:
     assert torch.allclose(orthogonalise(matrix * 1e-4), orthogonalise(matrix), atol=2e-2)
 
 
-@pytest.mark.parametrize("iterations", [5, 3])
 @pytest.mark.parametrize("smallest", [1e-1, 1e-4, 1e-8])
-def test_long_matrices_take_a_shorter_way_to_the_same(smallest: float, iterations: int) -> None:
+def test_long_matrices_take_a_shorter_way_to_the_same(smallest: float) -> None:
     long = torch.randn(3, 24, 72, generator=torch.Generator().manual_seed(2))
     left, values, right = torch.linalg.svd(long, full_matrices=False)
     values = torch.logspace(0, math.log10(smallest), 24).expand_as(values)
     long = left @ torch.diag_embed(values) @ right
     long = long / long.norm(dim=(1, 2), keepdim=True)
-    coefficients = muon.COEFFICIENTS[iterations]
-    assert torch.allclose(muon._by_gram(long, coefficients), muon._directly(long, coefficients), atol=2e-3)
+    assert torch.allclose(muon._by_gram(long), muon._directly(long), atol=2e-3)
     scaled = long / (long.norm(dim=(1, 2), keepdim=True) + 1e-7)
-    assert torch.equal(orthogonalise(long, iterations), muon._by_gram(scaled, coefficients))
+    assert torch.equal(orthogonalise(long), muon._by_gram(scaled))
 
 
 def test_orthogonalising_keeps_the_directions() -> None:
