@@ -49,6 +49,11 @@ def test_the_documented_rules_of_the_recipe_are_its_own() -> None:
         in rows["`epochs`"]
     )
     assert f"as leave {recipe.TARGET_STEPS} steps" in rows["tokens a step (`batch_size`, `gradient_accumulation`)"]
+    assert (
+        f"{recipe.LEAST_TOKENS_PER_WIDTH} times the width"
+        in rows["tokens a step (`batch_size`, `gradient_accumulation`)"]
+    )
+    assert f"with Muon, {recipe.EMBEDDING_SHARE} of the matrices'" in rows["the embeddings' rate"]
     lasting = f"last {recipe.DECAY_EPOCHS['muon']} epochs (Muon) or {recipe.DECAY_EPOCHS['adamw']} (AdamW)"
     assert lasting in rows["`weight_decay`"]
     halved = f"half-life of {recipe.AVERAGE_EPOCHS} epochs, at most {recipe.AVERAGE_SHARE:.0%}".replace("%", " %")
