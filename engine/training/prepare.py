@@ -93,7 +93,7 @@ def prepare_run(run: Path, project: Project, request: Request, reporter: Reporte
     placement = place(job.train)
     corpora = read_corpora(project, job, tokenizer, reporter)
     facts = _facts(job, corpora[0], dims, tokenizer.vocabulary, start, placement)
-    recipe = resolve(job.train, facts)
+    recipe = _as_it_began(run, resolve(job.train, facts))
     architecture = _architecture(dims, tokenizer.vocabulary, start, recipe.sequence_length)
     course = _course(job, corpora, recipe, _stored_limits(run))
     rules = recipe
@@ -129,6 +129,7 @@ def prepare_run(run: Path, project: Project, request: Request, reporter: Reporte
             "parameters": plan.parameters,
             "rows_per_step": course.stages[0].rows_per_step,
             "stage_steps": [stage.steps for stage in course.stages],
+            "embedding_share": recipe.embedding_share,
         }
         write_atomic(run / JOB, dump_job(settled, why, resolved).encode())
     return Prepared(
@@ -363,6 +364,15 @@ def _stored(run: Path) -> dict[str, Any]:
     import tomllib
 
     return tomllib.loads(read_toml_text(run / JOB)) if (run / JOB).exists() else {}
+
+
+def _as_it_began(run: Path, recipe: Recipe) -> Recipe:
+    """On resume: what the recipe decides without a key of its own is as it was at the start, whatever the rules say.
+
+    The model may have been published since, or the program changed; either would end in other weights.
+    """
+    share = _stored(run).get("resolved", {}).get("embedding_share")
+    return recipe if share is None else replace(recipe, embedding_share=float(share))
 
 
 def ensure_same_steps(run: Path, course: Course) -> None:

@@ -10,7 +10,7 @@ import pytest
 from safetensors.torch import load_file
 
 from engine.errors import UsageError
-from engine.events import Checkpoint, Done, Eval, Log, Plan, Sample, Step
+from engine.events import Checkpoint, Done, Eval, Log, Plan, Resumed, Sample, Step
 from engine.job_file import parse_job
 from engine.job_schema import known_keys
 from engine.runs.control import Command
@@ -306,6 +306,19 @@ def test_what_max_time_decided_stays_decided(tiny_run: Make, monkeypatch: pytest
     monkeypatch.setattr(rehearsal, "seconds_per_step", lambda *_: pytest.fail("measured again"))
     code, recorder = tiny.train(tiny.prepare())
     assert code == 0 and recorder.of(Plan)[0].steps == stop.of(Plan)[0].steps  # type: ignore[attr-defined]
+
+
+def test_the_rate_of_the_embeddings_stays_decided(tiny_run: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    tiny = tiny_run("train.learning_rate=auto")
+    undisturbed = tiny_run("train.learning_rate=auto", name="undisturbed")
+    assert undisturbed.train(undisturbed.prepare())[0] == 0
+    stop = Recorder(at_step={3: [Command(command="stop", by="me", value=143.0)]})
+    assert tiny.train(tiny.prepare(), stop)[0] == 143
+    monkeypatch.setattr("engine.training.recipe.EMBEDDING_SHARE", 0.1)
+    code, recorder = tiny.train(tiny.prepare())
+    assert code == 0 and recorder.of(Resumed)
+    weights = [load_file(one.project.models / "tiny" / "model.safetensors") for one in (tiny, undisturbed)]
+    assert same_tensors(*weights)
 
 
 def test_max_time_with_room_for_everything_changes_nothing_and_without_room_is_refused(tiny_run: Make) -> None:
