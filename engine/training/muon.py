@@ -50,9 +50,11 @@ class Muon(torch.optim.Optimizer):
 
     def __init__(self, matrices: Sequence[Matrix], *, lr: float, weight_decay: float) -> None:
         self._rows = {matrix.parameter: matrix.rows for matrix in matrices}
+        self._lines = {
+            parameter: [max(one, parameter.shape[1]) for one in rows] for parameter, rows in self._rows.items()
+        }
         super().__init__([matrix.parameter for matrix in matrices], {"lr": lr, "weight_decay": weight_decay})
-        for parameter in self._rows:
-            lines = [max(rows, parameter.shape[1]) for rows in self._rows[parameter]]
+        for parameter, lines in self._lines.items():
             self.state[parameter]["momentum"] = torch.zeros_like(parameter)
             # What the mean square is where all lines are alike: the first steps are those of plain Muon.
             start = [torch.full((number,), 1 / number, device=parameter.device) for number in lines]
@@ -70,10 +72,9 @@ class Muon(torch.optim.Optimizer):
                 momentum.lerp_(parameter.grad, 1 - MOMENTUM)
                 blended = parameter.grad.lerp(momentum, MOMENTUM)
                 parameter.mul_(1 - group["lr"] * group["weight_decay"])
-                rows, columns = self._rows[parameter], parameter.shape[1]
-                lines = [max(number, columns) for number in rows]
+                rows, lines = self._rows[parameter], self._lines[parameter]
                 for parts in zip(blended.split(rows), parameter.split(rows), squares.split(lines), strict=True):
-                    groups[(parts[0].shape[0], columns)].append(_Update(*parts))
+                    groups[(parts[0].shape[0], parts[0].shape[1])].append(_Update(*parts))
             for (rows_of_one, columns), updates in groups.items():
                 # An orthogonal matrix of r rows has r**0.5 times the length of one row: tall ones step further.
                 scale = -group["lr"] * max(1.0, rows_of_one / columns) ** 0.5

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -83,6 +84,7 @@ def prepare_run(run: Path, project: Project, request: Request, reporter: Reporte
     if not resumed:
         check_data(project, asked, reporter, force=request.force)
     job = load_job(run / JOB) if resumed else asked
+    stored = _stored(run)
     job = replace(job, model=replace(job.model, name=asked.model.name))  # a rename may have come between
     tokenizer = settle_tokenizer(run, project, job, start, reporter)
     dims = (
@@ -93,9 +95,9 @@ def prepare_run(run: Path, project: Project, request: Request, reporter: Reporte
     placement = place(job.train)
     corpora = read_corpora(project, job, tokenizer, reporter)
     facts = _facts(job, corpora[0], dims, tokenizer.vocabulary, start, placement)
-    recipe = _as_it_began(run, resolve(job.train, facts))
+    recipe = _as_it_began(stored, resolve(job.train, facts))
     architecture = _architecture(dims, tokenizer.vocabulary, start, recipe.sequence_length)
-    course = _course(job, corpora, recipe, _stored_limits(run))
+    course = _course(job, corpora, recipe, _stored_limits(stored))
     rules = recipe
     if not resumed:
         recipe = _searched(
@@ -119,7 +121,7 @@ def prepare_run(run: Path, project: Project, request: Request, reporter: Reporte
             compiled=compiled,
         )
     settled = _settled(job, recipe, placement, tokenizer, course, compiled=compiled)
-    why = _stored_why(run) if resumed else _why(job, recipe, placement, tokenizer, corpora)
+    why = dict(stored.get("why", {})) if resumed else _why(job, recipe, placement, tokenizer, corpora)
     why.setdefault("train.compile", why_compiled)
     plan = plan_of(settled, why, request, facts, recipe, placement, course, corpora, architecture)
     refuse_impossible(plan, facts)
@@ -349,29 +351,25 @@ def _why(job: Job, recipe: Recipe, placement: Placement, tokenizer: Tokenizer, c
     return why
 
 
-def _stored_why(run: Path) -> dict[str, str]:
-    return dict(_stored(run).get("why", {}))
-
-
-def _stored_limits(run: Path) -> list[int]:
+def _stored_limits(stored: Mapping[str, Any]) -> list[int]:
     """The steps of each stage where a time has decided them; they are a fact of the run from then on."""
-    stored = _stored(run)
     timed = stored.get("train", {}).get("max_time")
     return [int(steps) for steps in stored.get("resolved", {}).get("stage_steps", [])] if timed else []
 
 
 def _stored(run: Path) -> dict[str, Any]:
+    """The tables of the run's job.toml; none before it is written."""
     import tomllib
 
     return tomllib.loads(read_toml_text(run / JOB)) if (run / JOB).exists() else {}
 
 
-def _as_it_began(run: Path, recipe: Recipe) -> Recipe:
+def _as_it_began(stored: Mapping[str, Any], recipe: Recipe) -> Recipe:
     """On resume: what the recipe decides without a key of its own is as it was at the start, whatever the rules say.
 
     The model may have been published since, or the program changed; either would end in other weights.
     """
-    share = _stored(run).get("resolved", {}).get("embedding_share")
+    share = stored.get("resolved", {}).get("embedding_share")
     return recipe if share is None else replace(recipe, embedding_share=float(share))
 
 
