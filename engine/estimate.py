@@ -82,14 +82,17 @@ def checkpoint_bytes(dims: Dimensions, vocabulary: int) -> int:
     return 16 * dims.parameters(vocabulary) + 120 * vocabulary + 20_000
 
 
-def work_per_token(dims: Dimensions, vocabulary: int, sequence_length: int, *, recompute: bool) -> float:
-    """Floating point operations that training takes for a token, with activation checkpointing or without."""
+def work_per_token(dims: Dimensions, vocabulary: int, sequence_length: float, *, recompute: bool) -> float:
+    """Floating point operations that training takes for a token, with activation checkpointing or without.
+
+    Linear in the sequence length: where it changes along a run, its mean gives the work of the whole run.
+    """
     work = dims.flops_per_token(vocabulary, sequence_length)
     return work * RECOMPUTING if recompute else work
 
 
 def tokens_per_second(
-    dims: Dimensions, vocabulary: int, sequence_length: int, flops: float, *, recompute: bool = False
+    dims: Dimensions, vocabulary: int, sequence_length: float, flops: float, *, recompute: bool = False
 ) -> float:
     """Training speed on a device that sustains `flops` operations a second."""
     return flops / work_per_token(dims, vocabulary, sequence_length, recompute=recompute)

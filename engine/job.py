@@ -103,6 +103,8 @@ class TrainSection:
     """Epochs after which a step counts half in the averaged weights, which are published; 0: no averaging."""
     warmup: Auto | Fraction = "auto"
     """Share of the steps in which the learning rate rises."""
+    length_warmup: Auto | Fraction = "auto"
+    """Share of the steps that read their rows in pieces, of 64 tokens first, then of twice as many; 0: whole rows."""
     gradient_clip: Annotated[float, Meta(ge=0.0, le=1_000_000.0)] = 1.0
     """Largest norm of the gradient; 0 switches clipping off."""
     prompt_weight: Auto | Fraction = "auto"

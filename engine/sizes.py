@@ -39,11 +39,11 @@ class Dimensions:
         norms = 2 * self.dim
         return self.layers * (attention + feed_forward + norms) + self.dim
 
-    def flops_per_token(self, vocabulary: int, context: int) -> int:
+    def flops_per_token(self, vocabulary: int, context: float) -> float:
         """Floating point operations of one forward and backward pass, per token (6 per weight plus attention)."""
         matmul = self.layers * (self.dim * HEAD_DIM * (2 * self.heads + 2 * self.kv_heads) + 3 * self.dim * self.ffn)
         matmul += vocabulary * self.dim
-        attention = self.layers * 2 * self.heads * HEAD_DIM * context // 2  # causal: half of the score matrix
+        attention = self.layers * 2 * self.heads * HEAD_DIM * context / 2  # causal: half of the score matrix
         return 6 * (matmul + attention)
 
     def grows_to(self, larger: Dimensions) -> bool:

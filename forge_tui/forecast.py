@@ -15,13 +15,14 @@ from engine.sizes import LADDER, SIZES, Dimensions, Size, dimensions_of, name_of
 from engine.speeds import remembered_flops
 from engine.text.findings.amount import in_words, recommended_size
 from engine.text.report import Bar
+from engine.training.length_warmup import LengthWarmup
 from engine.training.recipe import Facts, Recipe, decide_epochs, resolve
 from forge_tui.machine_facts import Machine
 
 Fit = Literal["fits", "tight", "too large"]
 LEFT_OPEN = (
     "epochs", "learning_rate", "batch_size", "gradient_accumulation", "sequence_length", "weight_decay", "average",
-    "warmup", "save_every", "prompt_weight", "optimizer",
+    "warmup", "length_warmup", "save_every", "prompt_weight", "optimizer",
 )  # fmt: skip
 """Keys of [train] that the recipe decides."""
 BYTES_PER_TOKEN = 3.0
@@ -139,15 +140,16 @@ def forecast(
         fit = "too large"
     elif memory > MEMORY_SHARE * machine.memory.available:
         fit = "tight"
+    tokens = recipe.batch_size * recipe.gradient_accumulation * length
+    steps = max(1, math.ceil(amount.tokens / tokens)) * recipe.epochs + math.ceil(amount.later / tokens)
     name = name_of(dims)
     measured = name in speeds
+    mean = LengthWarmup(length, steps, recipe.length_warmup).mean_length()
     sustained = remembered_flops(machine.device, machine.threads, dims) or flops
     speed = (
         speeds[name] if measured
-        else tokens_per_second(dims, amount.vocabulary, length, sustained, recompute=recompute)
+        else tokens_per_second(dims, amount.vocabulary, mean, sustained, recompute=recompute)
     )  # fmt: skip
-    tokens = recipe.batch_size * recipe.gradient_accumulation * length
-    steps = max(1, math.ceil(amount.tokens / tokens)) * recipe.epochs + math.ceil(amount.later / tokens)
     parameters = dims.parameters(amount.vocabulary)
     return Forecast(
         size=name,

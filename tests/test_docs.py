@@ -12,6 +12,7 @@ from engine.job_reference import page
 from engine.sizes import LADDER, dimensions_of
 from engine.text.dataset import SCORED_TOKENS
 from engine.training import guard, recipe
+from engine.training.length_warmup import SHORTEST
 from engine.training.schedule import HOLD
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -58,6 +59,8 @@ def test_the_documented_rules_of_the_recipe_are_its_own() -> None:
     assert lasting in rows["`weight_decay`"]
     halved = f"half-life of {recipe.AVERAGE_EPOCHS} epochs, at most {recipe.AVERAGE_SHARE:.0%}".replace("%", " %")
     assert halved in rows["`average`"]
+    assert f"up to {recipe.LENGTH_WARMUP:.0%} of".replace("%", " %") in rows["`length_warmup`"]
+    assert f"of {SHORTEST} tokens first" in rows["`length_warmup`"]
     assert f"1 from scratch, {recipe.FINE_TUNE_PROMPT_WEIGHT} when" in rows["`prompt_weight`"]
     assert f"up to {HOLD:.0%}".replace("%", " %") in rows["the schedule"]
     assert f"of at most {SCORED_TOKENS:,} tokens" in rows["evaluation"]

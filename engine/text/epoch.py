@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,18 @@ class Batch:
     the losses that bits per byte add up."""
     bytes: int
     """UTF-8 bytes of the targets with text = 1: bits per byte = sum(text * nats) / ln 2 / bytes."""
+
+    def cut(self, length: int) -> Batch:
+        """Each row cut into pieces of `length` positions, which divides T: [n T / length, length]; nothing is lost."""
+        if length == self.ids.shape[1]:
+            return self
+        return replace(
+            self,
+            ids=self.ids.reshape(-1, length),
+            targets=self.targets.reshape(-1, length),
+            weights=self.weights.reshape(-1, length),
+            text=self.text.reshape(-1, length),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ On a processor it does not: measured with torch 2.13 on two cores without AVX-51
 allocator keeps its memory), nano makes 7,190, 9,140 and 9,070 tokens a second as it is and 8,810, 8,430 and 8,280
 compiled, in turn; micro and tiny differ by less than 5 %. On GPUs small models wait for launches, which it fuses
 (nanoGPT on an A100: 250 to 135 ms a step). Compiling takes half a minute, seconds with a warm cache, for each shape: so
-there is only one, and rows without weight fill a micro-batch that is not full.
+there is one for each length of rows, and rows without weight fill a micro-batch that is not full.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def _missing(device: str) -> str:
 
 
 class CompiledLoss:
-    """`Decoder.loss`, compiled for one shape; the plain one for good once compiling has failed.
+    """`Decoder.loss`, compiled for full micro-batches; the plain one for good once compiling has failed.
 
     Args:
         decoder: Whose loss it is.
@@ -88,15 +88,15 @@ class CompiledLoss:
         self._plain: Loss = decoder.loss
         self._compiled: Loss | None = torch.compile(decoder.loss, dynamic=False)
         self._decoder, self._report = decoder, report
-        self.rows = 1
-        """Of every micro-batch that is computed; fewer are filled up."""
+        self.tokens = 1
+        """In the rows of every micro-batch that is computed; fewer rows are filled up."""
 
     def warm(self, rows: int, length: int, placement: Placement) -> None:
         """Compile for micro-batches of `rows` rows and `length` tokens; gradients are thrown away."""
         from torch._dynamo.exc import TorchDynamoException
 
         began = time.monotonic()
-        self.rows = rows
+        self.tokens = rows * length
         ids, targets = (torch.zeros(rows, length, dtype=torch.int64, device=placement.device) for _ in range(2))
         try:
             with placement.autocast():
@@ -114,7 +114,7 @@ class CompiledLoss:
 
         if self._compiled is None:
             return self._plain(ids, targets, weights)
-        missing = self.rows - len(ids)
+        missing = self.tokens // ids.shape[1] - len(ids)
         try:
             return self._compiled(*(_filled(tensor, missing) for tensor in (ids, targets, weights)))
         except TorchDynamoException as error:

@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from engine.training.length_warmup import LengthWarmup
 from engine.training.schedule import Schedule
 
 if TYPE_CHECKING:
@@ -52,16 +53,20 @@ class CourseStage:
     seed: int
     warmup: float
     prompt_weight: float
+    length_warmup: float = 0.0
+    """Share of the steps that read their rows in pieces."""
     limit: int = 0
     """Steps at most, where the run is planned for a time; 0: all of its epochs."""
     _order: tuple[int, EpochOrder] | None = field(default=None, init=False)
     steps_per_epoch: int = field(default=0, init=False)
     schedule: Schedule = field(init=False)
+    pieces: LengthWarmup = field(init=False)
 
     def __post_init__(self) -> None:
         rows = self.corpus.rows(0, sequence_length=self.sequence_length, seed=self.seed)
         self.steps_per_epoch = max(1, math.ceil(rows / self.rows_per_step))
         self.schedule = Schedule(self.learning_rate, self.steps, max(1, round(self.warmup * self.steps)))
+        self.pieces = LengthWarmup(self.sequence_length, self.steps, self.length_warmup)
 
     @property
     def steps(self) -> int:
@@ -145,12 +150,32 @@ class Course:
             step -= stage.steps
         return self.stages[-1], step
 
-    def batches(self, step: int, micro_rows: int) -> list[Batch]:
-        """The micro-batches of a step, as equal in size as can be and none larger than `micro_rows`."""
+    def length(self, step: int) -> int:
+        """Tokens of the pieces that step `step` reads its rows in; `sequence_length` when they are whole."""
+        stage, inner = self._stage_of(step)
+        return stage.pieces.length(inner)
+
+    def mean_length(self, first: int = 0) -> float:
+        """The same, the mean over all steps from `first` on: the work of a step grows with it in a line."""
+        total, left = 0.0, max(1, self.steps - first)
+        for stage in self.stages:
+            total += max(0, stage.steps - first) * stage.pieces.mean_length(first)
+            first = max(0, first - stage.steps)
+        return total / left
+
+    def batches(self, step: int, micro_rows: int, length: int | None = None) -> list[Batch]:
+        """The micro-batches of a step, as equal in size as can be and none larger than `micro_rows` whole rows.
+
+        Args:
+            step: 0-based.
+            micro_rows: Whole rows at once.
+            length: Tokens of the pieces that rows are cut into; None for what the step has by its place in the run.
+        """
         position = self.locate(step)
         order, first, rows = self.stages[position.stage].rows_of(position.epoch, position.step_in_epoch)
         edges = [first + edge for edge in _edges(rows, micro_rows)]
-        return [order.batch(start, end - start) for start, end in itertools.pairwise(edges)]
+        length = length or self.length(step)
+        return [order.batch(start, end - start).cut(length) for start, end in itertools.pairwise(edges)]
 
 
 def _edges(rows: int, micro_rows: int) -> list[int]:

@@ -45,11 +45,11 @@ class Pace:
         """Training tokens a second, lately; evaluation and saving not counted."""
         return self._tokens_per_second
 
-    def eta(self, steps_left: int, others_left: dict[str, int]) -> float | None:
+    def eta(self, steps_left: float, others_left: dict[str, int]) -> float | None:
         """Seconds to the end; None while it is too early to say.
 
         Args:
-            steps_left: Optimizer steps to do.
+            steps_left: Optimizer steps to do, in steps as long as the last ones.
             others_left: How many of each other kind are still to come.
         """
         if self._steps < TOO_EARLY_STEPS:

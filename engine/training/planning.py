@@ -36,7 +36,8 @@ def expected_seconds(facts: Facts, recipe: Recipe, placement: Placement, course:
         return None
     tokens = sum(stage.corpus.train_tokens * stage.passes for stage in course.stages)
     recompute = recipe.activation_checkpointing
-    return tokens / tokens_per_second(facts.dims, facts.vocabulary, recipe.sequence_length, flops, recompute=recompute)
+    length = course.mean_length()
+    return tokens / tokens_per_second(facts.dims, facts.vocabulary, length, flops, recompute=recompute)
 
 
 def plan_of(

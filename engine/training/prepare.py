@@ -231,6 +231,7 @@ def _course(job: Job, corpora: list[Corpus], recipe: Recipe, limits: list[int]) 
             sequence_length=recipe.sequence_length,
             seed=job.train.seed,
             warmup=recipe.warmup,
+            length_warmup=0.0 if stages else recipe.length_warmup,  # later stages go on with a model that can read
             prompt_weight=recipe.prompt_weight,
         )
 
@@ -319,6 +320,7 @@ def _settled(
         weight_decay=recipe.weight_decay,
         average=recipe.average,
         warmup=recipe.warmup,
+        length_warmup=recipe.length_warmup,
         save_every=recipe.save_every,
         prompt_weight=recipe.prompt_weight,
         mixed_precision=placement.precision,
@@ -369,6 +371,8 @@ def _as_it_began(stored: Mapping[str, Any], recipe: Recipe) -> Recipe:
 
     The model may have been published since, or the program changed; either would end in other weights.
     """
+    if stored and "length_warmup" not in stored.get("train", {}):
+        recipe = replace(recipe, length_warmup=0.0)  # begun when there was no such key
     share = stored.get("resolved", {}).get("embedding_share")
     return recipe if share is None else replace(recipe, embedding_share=float(share))
 

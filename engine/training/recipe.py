@@ -10,6 +10,7 @@ from typing import Literal, TypeVar, get_args
 from engine.estimate import MEMORY_SHARE, MachineMemory, training_memory
 from engine.job import Open, TrainSection
 from engine.sizes import Dimensions
+from engine.training.length_warmup import LengthWarmup
 
 CLASSIC = {
     "learning_rate": 1e-4,
@@ -20,6 +21,7 @@ CLASSIC = {
     "weight_decay": 0.1,
     "average": 0.0,
     "warmup": 0.02,
+    "length_warmup": 0.0,
     "prompt_weight": 1.0,
 }
 """The numbers of the training guide (and AdamW's usual decay, which it does not name)."""
@@ -42,6 +44,8 @@ EMBEDDING_SHARE = 1.5
 """Of Muon's rate, what the embeddings (AdamW's) take where data are seen once."""
 FINE_TUNE_EMBEDDING_SHARE = 0.5
 """The same at most, where a model goes on."""
+LENGTH_WARMUP = 0.7
+"""Share of the steps that read their rows in pieces."""
 HARDLY_REPEATED = 2
 """Epochs up to which data count as new."""
 TARGET_STEPS = 600
@@ -95,6 +99,8 @@ class Recipe:
     average: float
     """Half-life of the averaged weights in epochs; 0 for none."""
     warmup: float
+    length_warmup: float
+    """Share of the steps that read their rows in pieces."""
     save_every: int
     prompt_weight: float
     embedding_share: float = 1.0
@@ -162,6 +168,7 @@ def resolve(train: TrainSection, facts: Facts) -> Recipe:
         choose.why["the embeddings' rate"] = why_share
     average = choose("average", *_average(facts))
     warmup = choose("warmup", *_warmup(facts, rule, steps))
+    pieces = choose("length_warmup", *_length_warmup(train, facts, length))
     every = choose("save_every", *_save_every(facts))
     prompt = choose("prompt_weight", *_prompt_weight(facts))
     choose.why |= {
@@ -180,6 +187,7 @@ def resolve(train: TrainSection, facts: Facts) -> Recipe:
         weight_decay=decay,
         average=average,
         warmup=warmup,
+        length_warmup=pieces,
         save_every=every,
         prompt_weight=prompt,
         embedding_share=share_of_rate,
@@ -323,6 +331,26 @@ def _warmup(facts: Facts, rule: Literal["muon", "adamw"], steps: int) -> tuple[f
         return 0.0, "none: Muon's steps have their full size from the first one on"
     share = min(0.2, max(0.02, 20 / max(1, steps)))
     return round(share, 4), f"{max(1, round(share * steps))} steps: 2 % of the run, at least 20"
+
+
+def _length_warmup(train: TrainSection, facts: Facts, length: int) -> tuple[float, str]:
+    """A young model learns from what is near, and short rows are quicker (arXiv 2108.06084).
+
+    Measured at size nano, bits per byte and seconds on one core, without and with it: 2.4 MB of the King James Bible
+    once, rows of 512 tokens 1.400 in 166 s and 1.380 in 138 s, of 256 1.381 in 150 s and 1.371 in 138 s; all of it
+    three times 1.149 in 680 s and 1.151 in 653 s. Short documents suffer when they are cut: questions and answers seen
+    twice 1.306 and 1.309, text half of which is such, ten times, 1.746 and 1.758.
+    """
+    shortest, *longer = LengthWarmup(length, 1, LENGTH_WARMUP).lengths
+    if not longer:
+        return 0.0, "none: rows are short as they are"
+    if facts.median_document < length:
+        return 0.0, "none: documents are shorter than a row, and would be cut"
+    if facts.continuing:
+        return 0.0, "none: a model that goes on has learnt to read whole rows"
+    if facts.device != "cpu" or train.compile is True:
+        return 0.0, "none: a compiled step has one length, and GPUs have not been measured"
+    return LENGTH_WARMUP, f"rows are read in pieces of {shortest} tokens first, then of twice as many: quicker to learn"
 
 
 def _save_every(facts: Facts) -> tuple[int, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import statistics
 import time
 from typing import TYPE_CHECKING
@@ -69,7 +70,7 @@ def seconds_per_step(
     report: Reporter,
     compiled: bool,
 ) -> float:
-    """Time of one optimizer step of this very run, on weights that are thrown away.
+    """Time of one optimizer step of this very run, the mean over its lengths of rows, on weights that are thrown away.
 
     Args:
         left: Seconds that there are for everything; a small share is spent, on one timed step in any case.
@@ -93,11 +94,13 @@ def seconds_per_step(
         loss = CompiledLoss(decoder, report)
         loss.warm(recipe.batch_size, recipe.sequence_length, placement)
     scaler = torch.amp.GradScaler(enabled=False)
-    times: list[float] = []
+    # Whole rows and the shortest pieces, in turn: the time of a step lies between them as the length does.
+    times: dict[int, list[float]] = {recipe.sequence_length: [], course.length(0): []}
+    lengths = itertools.cycle(times)
     until = time.monotonic() + min(MOST_SECONDS, SHARE * left)
     for number in range(WARM_UP_STEPS + 1000):
-        before = time.monotonic()
-        accumulate(loss, course.batches(number % course.steps, recipe.batch_size), placement, scaler)
+        length, before = next(lengths), time.monotonic()
+        accumulate(loss, course.batches(number % course.steps, recipe.batch_size, length), placement, scaler)
         torch.nn.utils.clip_grad_norm_(decoder.parameters(), 1.0)
         optimizer.set_rate(1e-5)
         optimizer.step(scaler)
@@ -105,7 +108,17 @@ def seconds_per_step(
         if placement.device == "cuda":
             torch.cuda.synchronize()
         if number >= WARM_UP_STEPS:
-            times.append(time.monotonic() - before)
+            times[length].append(time.monotonic() - before)
             if time.monotonic() >= until:
                 break
-    return statistics.median(times)  # the first ones are slower than those of a run will be
+    # The median, as the first ones are slower than those of a run will be; all lengths where there was time for one.
+    measured = {length: statistics.median(found) for length, found in times.items() if found}
+    return _between(measured, course.mean_length())
+
+
+def _between(measured: dict[int, float], length: float) -> float:
+    """The time of a step with rows of `length`, from those of two lengths; of one, where only that was measured."""
+    (longer, slow), (shorter, quick) = max(measured.items()), min(measured.items())
+    if longer == shorter:
+        return slow
+    return quick + (slow - quick) * (length - shorter) / (longer - shorter)

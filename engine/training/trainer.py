@@ -13,7 +13,6 @@ from pathlib import Path
 
 import torch
 
-from engine.estimate import work_per_token
 from engine.events import Advice, Control, Eval, Log, Sample, Step, Stopped
 from engine.exit_codes import ExitCode
 from engine.model.transformer import Decoder
@@ -21,7 +20,6 @@ from engine.project import Project
 from engine.runs.channel import Reporter
 from engine.runs.control import Command
 from engine.runs.launch import read_request
-from engine.speeds import remember_flops
 from engine.text.dataset import Batch
 from engine.training import memory
 from engine.training.average import Average
@@ -42,13 +40,12 @@ from engine.training.sampler import answer
 from engine.training.start import first_decoder
 from engine.training.step import accumulate
 from engine.training.trouble import Trouble
+from engine.training.work import remember_speed, work_of
 
 REPORT_SECONDS = (0.5, 5.0)
 """Between two reports of progress, at first and after ten hours: a journal of weeks stays small."""
 DEVICE_SECONDS = (5.0, 60.0)
 """Between two reports of the device."""
-TOO_SHORT_TO_REMEMBER = 20.0
-"""Seconds below which a run says little about the machine's speed."""
 
 
 def plan_run(run: Path, project: Project, reporter: Reporter) -> int:
@@ -117,6 +114,7 @@ class Trainer:
             if stop is not None:
                 return self._leave(stop)
             position = self.course.locate(self.progress.step)
+            self._say_longer_rows()
             if not self._step():
                 self.trouble.roll_back()
                 continue
@@ -167,6 +165,13 @@ class Trainer:
                 self._report_evaluation(score, best=False, seconds=self.pace.other("evaluate"))
         self.decoder.train()
         self.pace.restart()
+
+    def _say_longer_rows(self) -> None:
+        """At a step that reads longer pieces than the one before: the loss may jump there, and the speed fall."""
+        step = self.progress.step
+        length = self.course.length(step)
+        if step and length > self.course.length(step - 1):
+            self.report(Log(text=f"From here on rows are read in pieces of {length} tokens."))
 
     # ---- one step
 
@@ -256,9 +261,10 @@ class Trainer:
 
     def _eta(self) -> float | None:
         left = self.course.steps - self.progress.step
+        now = self.course.length(max(0, self.progress.step - 1))
         epochs = self.course.epochs * left / self.course.steps
         return self.pace.eta(
-            left,
+            left * work_of(self, self.course.mean_length(self.progress.step)) / work_of(self, now),
             {
                 "evaluate": math.ceil(max(epochs, left / EVALUATE_STEPS)),
                 "save": math.ceil(epochs / self.train_section.save_every) + 1,  # type: ignore[operator]
@@ -376,23 +382,9 @@ class Trainer:
                 )
             )
         self.keeper.save(self, "end", must=True)
-        self._remember_speed()
+        remember_speed(self)
         self.report(publish_run(self, early=early))
         return ExitCode.DONE
-
-    def _remember_speed(self) -> None:
-        """Note how fast this was, for the next estimate on this machine, and say how far off this one was."""
-        seconds, expected = self.seconds, self.prepared.plan.seconds
-        if seconds < TOO_SHORT_TO_REMEMBER or not self.progress.tokens:
-            return
-        dims = self.prepared.architecture.dimensions
-        work = work_per_token(
-            dims, self.prepared.tokenizer.vocabulary, self.prepared.recipe.sequence_length,
-            recompute=self.progress.activation_checkpointing,
-        )  # fmt: skip
-        remember_flops(self.placement.device, self.placement.threads, dims, self.progress.tokens * work / seconds)
-        if expected and self.progress.step == self.course.steps:
-            self.report(Log(text=f"The run took {seconds / expected:.0%} of the time that the plan said."))
 
     @property
     def seconds(self) -> float:

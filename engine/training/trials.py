@@ -164,7 +164,7 @@ class Trials:
     ) -> tuple[float, float]:
         """As in the trainer: when memory runs out the step is done in smaller pieces."""
         while True:
-            batches = self._course.batches(step, self._micro_rows)
+            batches = self._course.batches(step, self._micro_rows, self._recipe.sequence_length)
             try:
                 return accumulate(decoder.loss, batches, self._placement, scaler)
             except (RuntimeError, MemoryError) as error:
@@ -209,7 +209,7 @@ class Trials:
 
     def _speed(self, decoder: Decoder, rows: int) -> float:
         """Tokens a second of the gradients of `rows` rows, the best of some; 0 when memory runs out."""
-        batches = self._course.batches(0, rows)[:1]
+        batches = self._course.batches(0, rows, self._recipe.sequence_length)[:1]
         scaler = torch.amp.GradScaler(enabled=False)
         decoder.train()
         best = math.inf

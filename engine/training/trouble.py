@@ -37,7 +37,7 @@ class Trouble:
         if progress.micro_rows > 1:
             progress.micro_rows //= 2
             if isinstance(trainer.loss, CompiledLoss):
-                trainer.loss.rows = progress.micro_rows
+                trainer.loss.tokens = progress.micro_rows * trainer.prepared.recipe.sequence_length
             text = f"Out of memory: going on with micro-batches of {progress.micro_rows} rows; the step is the same."
         elif not progress.activation_checkpointing:
             progress.activation_checkpointing = trainer.decoder.activation_checkpointing = True

@@ -84,3 +84,19 @@ def test_compiled_steps_are_the_same_steps_and_a_resume_is_bit_for_bit(tiny_run:
         losses.append(recorder.of(Step)[-1].loss)  # type: ignore[attr-defined]
     assert losses[0] == pytest.approx(losses[1], rel=1e-3) and math.isfinite(losses[0])
     assert same_tensors(finals[1], finals[2])
+
+
+@needs_compiler
+@pytest.mark.slow
+def test_rows_in_pieces_are_compiled_too_and_are_the_same_steps(tiny_run: Make) -> None:
+    losses = []
+    for compiled in ("false", "true"):
+        tiny = tiny_run(
+            f"train.compile={compiled}", "train.epochs=1", "train.sequence_length=128", "train.length_warmup=0.5",
+            name=compiled,
+        )  # fmt: skip
+        code, recorder = tiny.train(tiny.prepare())
+        assert code == 0 and not [log for log in recorder.of(Log) if log.level == "warning"]  # type: ignore[attr-defined]
+        assert [log for log in recorder.of(Log) if "pieces of 128" in log.text]  # type: ignore[attr-defined]
+        losses.append([step.loss for step in recorder.of(Step)])  # type: ignore[attr-defined]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3)

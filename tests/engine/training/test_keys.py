@@ -82,6 +82,7 @@ def test_data_deduplicate_drops_repeated_documents(tiny_run: Make) -> None:
         ("train.optimizer=adamw", ("job", "train", "optimizer"), "adamw"),
         ("train.weight_decay=0.7", ("job", "train", "weight_decay"), 0.7),
         ("train.warmup=0.5", ("job", "train", "warmup"), 0.5),
+        ("train.length_warmup=0.5", ("job", "train", "length_warmup"), 0.5),
         ("train.prompt_weight=0.25", ("job", "train", "prompt_weight"), 0.25),
     ],
 )
@@ -130,6 +131,7 @@ def test_every_auto_has_a_value_and_a_reason(tiny_run: Make) -> None:
         *names,
         "weight_decay",
         "warmup",
+        "length_warmup",
         "save_every",
         "prompt_weight",
         "mixed_precision",
@@ -331,7 +333,7 @@ def test_max_time_with_room_for_everything_changes_nothing_and_without_room_is_r
 
 
 def test_how_fast_a_run_was_corrects_the_next_estimate(tiny_run: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("engine.training.trainer.TOO_SHORT_TO_REMEMBER", 0.0)
+    monkeypatch.setattr("engine.training.work.TOO_SHORT_TO_REMEMBER", 0.0)
     tiny = tiny_run()
     before = prepared(tiny).plan.seconds
     _, recorder = tiny.train(tiny.prepare(force=True))

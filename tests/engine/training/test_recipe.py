@@ -102,6 +102,22 @@ def test_averaging_and_warm_up_follow_the_length_of_the_run() -> None:
         assert short.warmup > 0.1 and long.warmup == 0.02
 
 
+def test_rows_are_read_in_pieces_first_where_documents_are_longer_anyway() -> None:
+    prose = {"median_document": 900, "longest_document": 1500}
+    assert recipe(**prose).length_warmup == 0.7 and "64 tokens first" in recipe(**prose).why["train.length_warmup"]
+    for change, reason in (
+        ({"median_document": 200}, "shorter than a row"),
+        ({"continuing": True}, "goes on"),
+        ({"device": "cuda"}, "one length"),
+        ({"train": replace(AUTO, compile=True)}, "one length"),
+        ({"train": replace(AUTO, sequence_length=64)}, "short as they are"),
+        ({"train": replace(AUTO, preset="classic")}, "classic"),
+    ):
+        none = recipe(**prose | change)  # type: ignore[arg-type]
+        assert none.length_warmup == 0 and reason in none.why["train.length_warmup"]
+    assert recipe(replace(AUTO, length_warmup=0.3)).length_warmup == 0.3, "asked for, whatever the documents"
+
+
 def test_epochs_teach_something_and_end_where_they_teach_nothing_new() -> None:
     few, why_few = decide_epochs(AUTO, 10_000, 1_000_000)
     some, _ = decide_epochs(AUTO, 10_000_000, 1_000_000)

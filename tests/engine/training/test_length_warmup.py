@@ -1,0 +1,117 @@
+"""Sequence length warm-up: which lengths there are when, that no token is lost by it, and that a resume keeps to it."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors.torch import load_file
+
+from engine.events import Log, Step
+from engine.runs.control import Command
+from engine.runs.launch import read_request
+from engine.training.checkpoint import found, same_tensors
+from engine.training.length_warmup import SHORTEST, LengthWarmup
+from engine.training.prepare import Prepared, prepare_run
+from engine.training.rehearsal import _between
+
+from .conftest import Recorder, TinyRun, corpus
+
+Make = Callable[..., TinyRun]
+SETTINGS = ("train.sequence_length=256", "train.length_warmup=0.6", "train.epochs=4", "train.batch_size=1")
+
+
+def prepared(tiny: TinyRun, run: Path) -> Prepared:
+    return prepare_run(run, tiny.project, read_request(run), Recorder())  # type: ignore[arg-type]
+
+
+def lengths(recorder: Recorder) -> list[str]:
+    return [log.text for log in recorder.of(Log) if "pieces of" in log.text]  # type: ignore[attr-defined]
+
+
+def test_each_length_has_an_equal_part_of_the_share() -> None:
+    warmup = LengthWarmup(512, 100, 0.75)
+    assert warmup.lengths == (64, 128, 256, 512)
+    assert [warmup.length(step) for step in (0, 24, 25, 49, 50, 74, 75, 99)] == [64, 64, 128, 128, 256, 256, 512, 512]
+    assert LengthWarmup(512, 100, 0.0).lengths == (512,) == LengthWarmup(512, 100, 0.0).lengths
+    assert LengthWarmup(96, 100, 0.75).lengths == (96,), "halves would be shorter than the shortest"
+    assert LengthWarmup(300, 100, 0.75).lengths == (75, 150, 300)
+    assert LengthWarmup(257, 100, 0.75).lengths == (257,), "it cannot be halved"
+
+
+@given(st.integers(8, 4096), st.integers(1, 500), st.floats(0, 1, allow_nan=False), st.integers(0, 499))
+def test_lengths_grow_divide_the_row_and_have_the_mean_that_is_said(
+    sequence_length: int, steps: int, share: float, first: int
+) -> None:
+    warmup = LengthWarmup(sequence_length, steps, share)
+    all_of_them = [warmup.length(step) for step in range(steps)]
+    assert all_of_them == sorted(all_of_them)
+    assert all(sequence_length % length == 0 and length >= min(SHORTEST, sequence_length) for length in all_of_them)
+    assert sum(length == sequence_length for length in all_of_them) >= int((1 - share) * steps)
+    left = all_of_them[first:]
+    assert warmup.mean_length(first) == pytest.approx(sum(left) / len(left) if left else sequence_length)
+
+
+def test_pieces_have_every_token_of_the_rows(tiny_run: Make) -> None:
+    tiny = tiny_run(*SETTINGS, text=corpus(30))
+    course = prepared(tiny, tiny.prepare()).course
+    assert [course.length(step) for step in (0, course.steps - 1)] == [64, 256]
+    (pieces,), (rows,) = course.batches(0, 9), course.batches(0, 9, 256)
+    assert pieces.ids.shape == (4 * len(rows.ids), 64) and pieces.bytes == rows.bytes
+    for name in ("ids", "targets", "weights", "text"):
+        assert np.array_equal(getattr(pieces, name).reshape(-1, 256), getattr(rows, name))
+    assert course.mean_length() == pytest.approx(np.mean([course.length(step) for step in range(course.steps)]))
+    left = [course.length(step) for step in range(7, course.steps)]
+    assert course.mean_length(7) == pytest.approx(np.mean(left))
+
+
+def test_rows_are_longer_in_the_end_and_it_is_said(tiny_run: Make) -> None:
+    short, whole = (
+        tiny_run(*SETTINGS, f"train.length_warmup={share}", text=corpus(30), name=str(share)) for share in (0.6, 0.0)
+    )
+    _, told = short.train(short.prepare())
+    assert lengths(told) == [f"From here on rows are read in pieces of {length} tokens." for length in (128, 256)]
+    _, silent = whole.train(whole.prepare())
+    assert not lengths(silent)
+    losses = [[event.loss for event in recorder.of(Step)] for recorder in (told, silent)]  # type: ignore[attr-defined]
+    assert len(losses[0]) == len(losses[1]) and losses[0][1] != losses[1][1]
+
+
+@pytest.mark.parametrize("stop_at", [3, 11])
+def test_a_resume_within_it_is_bit_for_bit(tiny_run: Make, stop_at: int) -> None:
+    whole, cut = (tiny_run(*SETTINGS, text=corpus(30), name=name) for name in ("whole", "cut"))
+    run, expected = cut.prepare(), whole.prepare()
+    whole.train(expected)
+    code, _ = cut.train(run, Recorder(at_step={stop_at: [Command(command="stop", by="ann", value=143.0)]}))
+    assert code == 143
+    assert cut.train(run)[0] == 0
+    weights = [load_file(found(folder / "checkpoints")[0] / "model.safetensors") for folder in (expected, run)]
+    assert same_tensors(*weights)
+
+
+def test_a_run_from_before_there_was_such_a_key_goes_on_with_whole_rows(tiny_run: Make) -> None:
+    prose = "\n".join(f"In the year {year} the miller of the village had {year % 17} sacks." for year in range(900))
+    tiny = tiny_run("train.sequence_length=256", "train.epochs=1", "train.batch_size=1", text=prose)
+    run = tiny.prepare()
+    tiny.train(run, Recorder(at_step={2: [Command(command="stop", by="ann", value=143.0)]}))
+    stored = tomllib.loads((run / "job.toml").read_text())["train"]["length_warmup"]
+    assert stored > 0
+    _drop_key(run / "job.toml")
+    again = prepared(tiny, run)
+    assert again.recipe.length_warmup == 0 and again.course.length(0) == 256
+
+
+def _drop_key(file: Path) -> None:
+    lines = file.read_text().splitlines(keepends=True)
+    file.write_text("".join(line for line in lines if "length_warmup" not in line))
+
+
+def test_the_time_of_a_step_lies_between_those_of_its_lengths() -> None:
+    assert _between({64: 1.0, 512: 2.0}, 64) == 1.0
+    assert _between({512: 2.0, 64: 1.0}, 288) == 1.5
+    assert _between({512: 2.0}, 288) == 2.0
