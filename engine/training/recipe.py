@@ -34,8 +34,12 @@ FINE_TUNE_FACTOR = 0.2
 """Peak when continuing a model: 0.1 to 0.3 of the peak of pre-training keeps what it knows (arXiv 2403.08763)."""
 FINE_TUNE_PROMPT_WEIGHT = 0.3
 """Weight of prompt tokens in fine-tuning: 0 to 0.5 is best for short answers (arXiv 2401.13586, 2507.07817)."""
-DECAY_EPOCHS = {"muon": 0.7, "adamw": 1.2}
-"""Epochs after which decay alone would leave 1/e of a weight (while the learning rate is at its peak)."""
+DECAY_EPOCHS = {"muon": 1.1, "adamw": 1.2}
+"""Epochs after which decay alone would leave 1/e of a weight (while the learning rate is at its peak), where there is
+little text: LITTLE_TEXT tokens a parameter or less."""
+LITTLE_TEXT = 0.1
+DECAY_EXPONENT = 0.25
+"""More text is memorised less: the epochs grow with this power of the tokens a parameter."""
 AVERAGE_EPOCHS = 0.5
 """Half-life of the averaged weights, in epochs."""
 AVERAGE_SHARE = 0.04
@@ -48,7 +52,7 @@ LENGTH_WARMUP = 0.7
 """Share of the steps that read their rows in pieces."""
 HARDLY_REPEATED = 2
 """Epochs up to which data count as new."""
-TARGET_STEPS = 600
+TARGET_STEPS = 1200
 """Optimizer steps that a run should have at least, where the data allow it."""
 LEAST_TOKENS_PER_WIDTH = 8
 """Tokens a step, for each number in the width of the model, below which Muon's work would slow a processor down."""
@@ -232,7 +236,7 @@ def _rows_per_step(facts: Facts, length: int) -> tuple[int, str]:
     wanted = facts.tokens_per_epoch * facts.epochs / TARGET_STEPS
     tokens = min(most, max(least, 2 ** round(math.log2(max(2.0, wanted)))))
     rows = max(1, tokens // length)
-    return rows, f"about {rows * length:,} tokens a step: at least {TARGET_STEPS} steps, small steps learn more a token"
+    return rows, f"about {rows * length:,} tokens a step: at least {TARGET_STEPS:,} steps, small steps learn more a token"
 
 
 def _fitting_rows(facts: Facts, rows: int, length: int) -> tuple[int, str]:
@@ -302,17 +306,21 @@ def _embedding_share(facts: Facts) -> tuple[float, str]:
 def _weight_decay(facts: Facts, rule: Literal["muon", "adamw"], rate: float, tokens_per_step: int) -> tuple[float, str]:
     """Strong when data are repeated: the time over which weights average is held at about an epoch (arXiv 2509.14786).
 
-    Measured with Muon on 60,000 tokens seen 12 times: 2.0 epochs 1.723, 0.7 epochs 1.716, 0.35 epochs 1.756 bits per
-    byte (still falling), each with averaged weights.
+    Measured with Muon and averaged weights at size nano, bits per byte; best and last: 60,000 tokens seen 12 times, 2.0
+    epochs 1.723, 0.7 epochs 1.716, 0.35 epochs 1.756 (still falling); 60,000 other tokens seen 10 times, 1.1 epochs
+    1.598, 0.7 epochs 1.603; 160,000 seen 8 times, 6 epochs 1.291 and 1.348, 2.2 epochs 1.263 and 1.283, 1.1 epochs
+    1.245 and 1.248, 0.7 epochs 1.260 twice; a million seen 3 times, 3.7 epochs 1.142, 1.5 epochs 1.141, 0.7 epochs
+    1.149; seen 6 times, 2.9 epochs 1.108 and 1.116.
     """
     if facts.continuing:
         return 0.0, "none while continuing: decay pulls towards zero, which forgets"
     if facts.epochs <= HARDLY_REPEATED:
         return 0.1, "the usual one: the data are hardly repeated"
-    span = DECAY_EPOCHS[rule]
+    tokens_per_parameter = facts.tokens_per_epoch / facts.dims.parameters(facts.vocabulary)
+    span = DECAY_EPOCHS[rule] * max(1.0, tokens_per_parameter / LITTLE_TEXT) ** DECAY_EXPONENT
     decay = tokens_per_step / (rate * max(1, facts.tokens_per_epoch) * span)
-    decay = min(3.2, max(0.1, decay))
-    return rounded(decay), f"strong, as the data are seen {facts.epochs} times: weights last about {span:g} epochs"
+    decay = min(3.2, max(0.02, decay))
+    return rounded(decay), f"strong, as the data are seen {facts.epochs} times: weights last about {span:.2g} epochs"
 
 
 def _average(facts: Facts) -> tuple[float, str]:

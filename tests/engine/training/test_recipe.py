@@ -81,7 +81,19 @@ def test_muon_unless_somebody_names_a_rate() -> None:
 def test_decay_is_strong_where_text_is_repeated() -> None:
     once, often = recipe(epochs=2), recipe(epochs=12, tokens_per_epoch=60_000)
     assert once.weight_decay == 0.1 and "hardly repeated" in once.why["train.weight_decay"]
-    assert 1.5 < often.weight_decay <= 3.2 and "seen 12 times" in often.why["train.weight_decay"]
+    assert 1.0 < often.weight_decay <= 3.2 and "seen 12 times" in often.why["train.weight_decay"]
+
+
+def test_decay_is_weaker_where_an_epoch_has_more_text() -> None:
+    train = replace(AUTO, sequence_length=256, batch_size=8, gradient_accumulation=1)
+    amounts = (60_000, 1_000_000, 2_000_000)
+    little, more, much = (recipe(train, epochs=3, tokens_per_epoch=tokens) for tokens in amounts)
+    spans = [
+        2048 / (one.learning_rate * one.weight_decay * tokens)
+        for one, tokens in zip((little, more, much), amounts, strict=True)
+    ]
+    assert spans == pytest.approx([1.1, 1.1 * 7.62**0.25, 1.1 * 15.24**0.25], rel=0.01)
+    assert "about 1.8 epochs" in more.why["train.weight_decay"]
 
 
 def test_embeddings_are_fast_on_new_text_and_slow_on_repeated_text() -> None:
