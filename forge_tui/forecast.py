@@ -180,6 +180,7 @@ def facts_of(job: Job, dims: Dimensions, amount: Amount, machine: Machine, *, co
         median_document=amount.median,
         longest_document=amount.longest,
         continuing=continuing,
+        grown=job.train.method == "grow",
         device=machine.device,
         memory=machine.memory,
     )

@@ -61,7 +61,8 @@ class Planner:
         # What shapes a step was measured and stays; what depends on the length of the run is decided for that length.
         final = self._around(tried, tried.why, epochs, self.facts)
         reason = f"as many as end within {self.train.max_time}: {sum(limits):,} steps of {course.steps:,}"
-        final = replace(final, why=final.why | {"train.epochs": reason})
+        measured = {"train.length_warmup": tried.why["train.length_warmup"]}
+        final = replace(final, length_warmup=tried.length_warmup, why=final.why | measured | {"train.epochs": reason})
         return final, self.course_of(final, limits)
 
     def _for(self, recipe: Recipe, tokens: float) -> Recipe:
@@ -79,9 +80,9 @@ class Planner:
         )
 
 
-def _step(recipe: Recipe) -> tuple[int, int]:
+def _step(recipe: Recipe) -> tuple[int, int, float]:
     """What the time of a step depends on."""
-    return recipe.batch_size, recipe.gradient_accumulation
+    return recipe.batch_size, recipe.gradient_accumulation, recipe.length_warmup
 
 
 def _tokens(recipe: Recipe, steps: int) -> int:

@@ -214,6 +214,7 @@ def _facts(
         median_document=corpus.median_document,
         longest_document=corpus.max_document,
         continuing=start is not None and job.train.method == "train",
+        grown=start is not None and job.train.method == "grow",
         device=placement.device,
         memory=machine_memory(),
     )

@@ -85,6 +85,8 @@ class Facts:
     """Whether a trained model goes on, rather than one from scratch."""
     device: str
     memory: MachineMemory
+    grown: bool = False
+    """Whether the weights come from a trained model that was smaller."""
     why_epochs: str = ""
     """Where they are not simply as asked."""
 
@@ -236,7 +238,10 @@ def _rows_per_step(facts: Facts, length: int) -> tuple[int, str]:
     wanted = facts.tokens_per_epoch * facts.epochs / TARGET_STEPS
     tokens = min(most, max(least, 2 ** round(math.log2(max(2.0, wanted)))))
     rows = max(1, tokens // length)
-    return rows, f"about {rows * length:,} tokens a step: at least {TARGET_STEPS:,} steps, small steps learn more a token"
+    return (
+        rows,
+        f"about {rows * length:,} tokens a step: at least {TARGET_STEPS:,} steps, small steps learn more a token",
+    )
 
 
 def _fitting_rows(facts: Facts, rows: int, length: int) -> tuple[int, str]:
@@ -354,8 +359,10 @@ def _length_warmup(train: TrainSection, facts: Facts, length: int) -> tuple[floa
         return 0.0, "none: rows are short as they are"
     if facts.median_document < length:
         return 0.0, "none: documents are shorter than a row, and would be cut"
-    if facts.continuing:
+    if facts.continuing or facts.grown:
         return 0.0, "none: a model that goes on has learnt to read whole rows"
+    if facts.epochs > HARDLY_REPEATED:
+        return 0.0, f"none: it gains on new text, and the data are seen {facts.epochs} times"
     if facts.device != "cpu" or train.compile is True:
         return 0.0, "none: a compiled step has one length, and GPUs have not been measured"
     return LENGTH_WARMUP, f"rows are read in pieces of {shortest} tokens first, then of twice as many: quicker to learn"

@@ -171,7 +171,9 @@ class Trainer:
         step = self.progress.step
         length = self.course.length(step)
         if step and length > self.course.length(step - 1):
-            self.report(Log(text=f"From here on rows are read in pieces of {length} tokens."))
+            whole = length == self.prepared.recipe.sequence_length
+            how = "whole" if whole else f"in pieces of {length} tokens"
+            self.report(Log(text=f"From here on rows are read {how}."))
 
     # ---- one step
 

@@ -97,6 +97,6 @@ def test_rows_in_pieces_are_compiled_too_and_are_the_same_steps(tiny_run: Make) 
         )  # fmt: skip
         code, recorder = tiny.train(tiny.prepare())
         assert code == 0 and not [log for log in recorder.of(Log) if log.level == "warning"]  # type: ignore[attr-defined]
-        assert [log for log in recorder.of(Log) if "pieces of 128" in log.text]  # type: ignore[attr-defined]
+        assert [log for log in recorder.of(Log) if "read whole" in log.text]  # type: ignore[attr-defined]
         losses.append([step.loss for step in recorder.of(Step)])  # type: ignore[attr-defined]
     assert losses[0] == pytest.approx(losses[1], rel=1e-3)

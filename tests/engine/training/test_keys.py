@@ -358,7 +358,7 @@ def test_max_time_takes_steps_that_suit_a_run_of_that_length(tiny_run: Make, mon
     rows = plan(tiny_run, *settings, text=text).job["train"]["batch_size"]
     short = plan(tiny_run, *settings, "train.max_time=10m", text=text)
     assert short.job["train"]["batch_size"] < rows and short.job["train"]["batch_size"] == measured[-1]
-    assert "at least 600 steps" in short.why["train.batch_size"]
+    assert "at least 1,200 steps" in short.why["train.batch_size"]
     assert short.steps == pytest.approx(540 / (0.4 * measured[-1]), rel=0.1) and len(measured) <= 2
 
 

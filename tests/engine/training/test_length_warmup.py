@@ -15,14 +15,18 @@ from safetensors.torch import load_file
 from engine.events import Log, Step
 from engine.runs.control import Command
 from engine.runs.launch import read_request
+from engine.training import rehearsal
 from engine.training.checkpoint import found, same_tensors
+from engine.training.course import Course
 from engine.training.length_warmup import SHORTEST, LengthWarmup
 from engine.training.prepare import Prepared, prepare_run
+from engine.training.recipe import Recipe
 from engine.training.rehearsal import _between
 
 from .conftest import Recorder, TinyRun, corpus
 
 Make = Callable[..., TinyRun]
+PROSE = "\n".join(f"In the year {year} the miller of the village had {year % 17} sacks." for year in range(900))
 SETTINGS = ("train.sequence_length=256", "train.length_warmup=0.6", "train.epochs=4", "train.batch_size=1")
 
 
@@ -31,7 +35,7 @@ def prepared(tiny: TinyRun, run: Path) -> Prepared:
 
 
 def lengths(recorder: Recorder) -> list[str]:
-    return [log.text for log in recorder.of(Log) if "pieces of" in log.text]  # type: ignore[attr-defined]
+    return [log.text for log in recorder.of(Log) if "From here on rows" in log.text]  # type: ignore[attr-defined]
 
 
 def test_each_length_has_an_equal_part_of_the_share() -> None:
@@ -75,7 +79,7 @@ def test_rows_are_longer_in_the_end_and_it_is_said(tiny_run: Make) -> None:
         tiny_run(*SETTINGS, f"train.length_warmup={share}", text=corpus(30), name=str(share)) for share in (0.6, 0.0)
     )
     _, told = short.train(short.prepare())
-    assert lengths(told) == [f"From here on rows are read in pieces of {length} tokens." for length in (128, 256)]
+    assert lengths(told) == [f"From here on rows are read {how}." for how in ("in pieces of 128 tokens", "whole")]
     _, silent = whole.train(whole.prepare())
     assert not lengths(silent)
     losses = [[event.loss for event in recorder.of(Step)] for recorder in (told, silent)]  # type: ignore[attr-defined]
@@ -95,8 +99,7 @@ def test_a_resume_within_it_is_bit_for_bit(tiny_run: Make, stop_at: int) -> None
 
 
 def test_a_run_from_before_there_was_such_a_key_goes_on_with_whole_rows(tiny_run: Make) -> None:
-    prose = "\n".join(f"In the year {year} the miller of the village had {year % 17} sacks." for year in range(900))
-    tiny = tiny_run("train.sequence_length=256", "train.epochs=1", "train.batch_size=1", text=prose)
+    tiny = tiny_run("train.sequence_length=256", "train.epochs=1", "train.batch_size=1", text=PROSE)
     run = tiny.prepare()
     tiny.train(run, Recorder(at_step={2: [Command(command="stop", by="ann", value=143.0)]}))
     stored = tomllib.loads((run / "job.toml").read_text())["train"]["length_warmup"]
@@ -115,3 +118,22 @@ def test_the_time_of_a_step_lies_between_those_of_its_lengths() -> None:
     assert _between({64: 1.0, 512: 2.0}, 64) == 1.0
     assert _between({512: 2.0, 64: 1.0}, 288) == 1.5
     assert _between({512: 2.0}, 288) == 2.0
+
+
+def test_a_run_for_a_time_has_the_lengths_that_were_measured(tiny_run: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    measured: list[float] = []
+
+    def seconds_per_step(left: float, course: Course, recipe: Recipe, *_: object) -> float:
+        measured.append(recipe.length_warmup)
+        return 0.5 if recipe.length_warmup else 1.0
+
+    monkeypatch.setattr(rehearsal, "seconds_per_step", seconds_per_step)
+    monkeypatch.setattr("engine.training.prepare.questions", lambda *_: {})
+    for time, epochs in (("30s", 400), ("5h", 400)):
+        tiny = tiny_run(
+            "train.sequence_length=256", "train.batch_size=1", f"train.epochs={epochs}", f"train.max_time={time}",
+            text=PROSE, name=time,
+        )  # fmt: skip
+        found_out = prepared(tiny, tiny.prepare())
+        assert found_out.recipe.length_warmup == measured[-1] == found_out.course.stages[0].length_warmup
+        assert found_out.recipe.length_warmup == (0.7 if time == "30s" else 0.0), "new text only"

@@ -37,7 +37,7 @@ def test_a_step_has_as_many_tokens_as_leave_steps_enough() -> None:
     small, large = recipe(tokens_per_epoch=60_000), recipe(tokens_per_epoch=4_000_000)
     assert small.batch_size * small.sequence_length == 1024, "never fewer: a processor would idle"
     assert large.batch_size * large.sequence_length == 4096, "never more: small steps learn more from a token"
-    assert recipe(tokens_per_epoch=4_000_000, device="cuda").batch_size * 256 == 32_768
+    assert recipe(tokens_per_epoch=4_000_000, device="cuda").batch_size * 256 == 16_384
     assert "steps" in small.why["train.batch_size"]
     for size, tokens in {"micro": 2048, "tiny": 2048, "small": 4096, "medium": 4096}.items():
         wide = recipe(size=size, tokens_per_epoch=60_000)
@@ -115,11 +115,13 @@ def test_averaging_and_warm_up_follow_the_length_of_the_run() -> None:
 
 
 def test_rows_are_read_in_pieces_first_where_documents_are_longer_anyway() -> None:
-    prose = {"median_document": 900, "longest_document": 1500}
+    prose = {"median_document": 900, "longest_document": 1500, "epochs": 2}
     assert recipe(**prose).length_warmup == 0.7 and "64 tokens first" in recipe(**prose).why["train.length_warmup"]
     for change, reason in (
         ({"median_document": 200}, "shorter than a row"),
         ({"continuing": True}, "goes on"),
+        ({"grown": True}, "goes on"),
+        ({"epochs": 3}, "seen 3 times"),
         ({"device": "cuda"}, "one length"),
         ({"train": replace(AUTO, compile=True)}, "one length"),
         ({"train": replace(AUTO, sequence_length=64)}, "short as they are"),
