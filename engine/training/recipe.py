@@ -34,12 +34,12 @@ FINE_TUNE_FACTOR = 0.2
 """Peak when continuing a model: 0.1 to 0.3 of the peak of pre-training keeps what it knows (arXiv 2403.08763)."""
 FINE_TUNE_PROMPT_WEIGHT = 0.3
 """Weight of prompt tokens in fine-tuning: 0 to 0.5 is best for short answers (arXiv 2401.13586, 2507.07817)."""
-DECAY_EPOCHS = {"muon": 1.1, "adamw": 1.2}
-"""Epochs after which decay alone would leave 1/e of a weight (while the learning rate is at its peak), where there is
-little text: LITTLE_TEXT tokens a parameter or less."""
-LITTLE_TEXT = 0.1
-DECAY_EXPONENT = 0.25
-"""More text is memorised less: the epochs grow with this power of the tokens a parameter."""
+DECAY_EPOCHS = {"muon": 2.1, "adamw": 2.8}
+"""Epochs after which decay alone would leave 1/e of a weight (while the learning rate is at its peak), where an epoch
+has as many tokens for each parameter as there are epochs."""
+DECAY_EXPONENT = 0.15
+"""Less text, and more often, is memorised: these epochs change with this power of the tokens a parameter over the run's
+number of epochs."""
 AVERAGE_EPOCHS = 0.5
 """Half-life of the averaged weights, in epochs."""
 AVERAGE_SHARE = 0.04
@@ -315,15 +315,16 @@ def _weight_decay(facts: Facts, rule: Literal["muon", "adamw"], rate: float, tok
     epochs 1.723, 0.7 epochs 1.716, 0.35 epochs 1.756 (still falling); 60,000 other tokens seen 10 times, 1.1 epochs
     1.598, 0.7 epochs 1.603; 160,000 seen 8 times, 6 epochs 1.291 and 1.348, 2.2 epochs 1.263 and 1.283, 1.1 epochs
     1.245 and 1.248, 0.7 epochs 1.260 twice; a million seen 3 times, 3.7 epochs 1.142, 1.5 epochs 1.141, 0.7 epochs
-    1.149; seen 6 times, 2.9 epochs 1.108 and 1.116.
+    1.149; seen 6 times, 2.9 epochs 1.108 and 1.116; 475,000 seen 7 times, 1.3 epochs 1.211 and 1.213, 0.8 epochs 1.213.
     """
     if facts.continuing:
         return 0.0, "none while continuing: decay pulls towards zero, which forgets"
     if facts.epochs <= HARDLY_REPEATED:
         return 0.1, "the usual one: the data are hardly repeated"
-    tokens_per_parameter = facts.tokens_per_epoch / facts.dims.parameters(facts.vocabulary)
-    span = DECAY_EPOCHS[rule] * max(1.0, tokens_per_parameter / LITTLE_TEXT) ** DECAY_EXPONENT
-    decay = tokens_per_step / (rate * max(1, facts.tokens_per_epoch) * span)
+    tokens = max(1, facts.tokens_per_epoch)
+    newness = tokens / facts.dims.parameters(facts.vocabulary) / facts.epochs
+    span = DECAY_EPOCHS[rule] * newness**DECAY_EXPONENT
+    decay = tokens_per_step / (rate * tokens * span)
     decay = min(3.2, max(0.02, decay))
     return rounded(decay), f"strong, as the data are seen {facts.epochs} times: weights last about {span:.2g} epochs"
 

@@ -84,16 +84,17 @@ def test_decay_is_strong_where_text_is_repeated() -> None:
     assert 1.0 < often.weight_decay <= 3.2 and "seen 12 times" in often.why["train.weight_decay"]
 
 
-def test_decay_is_weaker_where_an_epoch_has_more_text() -> None:
+def test_decay_is_weaker_where_an_epoch_has_more_text_and_stronger_where_there_are_more_epochs() -> None:
     train = replace(AUTO, sequence_length=256, batch_size=8, gradient_accumulation=1)
-    amounts = (60_000, 1_000_000, 2_000_000)
-    little, more, much = (recipe(train, epochs=3, tokens_per_epoch=tokens) for tokens in amounts)
-    spans = [
-        2048 / (one.learning_rate * one.weight_decay * tokens)
-        for one, tokens in zip((little, more, much), amounts, strict=True)
-    ]
-    assert spans == pytest.approx([1.1, 1.1 * 7.62**0.25, 1.1 * 15.24**0.25], rel=0.01)
-    assert "about 1.8 epochs" in more.why["train.weight_decay"]
+
+    def epochs_that_weights_last(tokens: int, epochs: int) -> float:
+        decided = recipe(train, epochs=epochs, tokens_per_epoch=tokens)
+        return 2048 / (decided.learning_rate * decided.weight_decay * tokens)
+
+    measured = {(60_000, 10): 0.95, (160_000, 8): 1.12, (475_000, 7): 1.35, (990_000, 3): 1.71, (990_000, 6): 1.54}
+    for (tokens, epochs), lasting in measured.items():
+        assert epochs_that_weights_last(tokens, epochs) == pytest.approx(lasting, rel=0.02)
+    assert "about 1.7 epochs" in recipe(train, epochs=3, tokens_per_epoch=990_000).why["train.weight_decay"]
 
 
 def test_embeddings_are_fast_on_new_text_and_slow_on_repeated_text() -> None:
