@@ -56,7 +56,7 @@ def test_the_documented_rules_of_the_recipe_are_its_own() -> None:
     )
     assert f"with Muon, {recipe.EMBEDDING_SHARE} of the matrices'" in rows["the embeddings' rate"]
     epochs = f"weights last {recipe.DECAY_EPOCHS['muon']} epochs (Muon) or {recipe.DECAY_EPOCHS['adamw']} (AdamW)"
-    assert f"{epochs} times the power {recipe.DECAY_EXPONENT} of" in rows["`weight_decay`"]
+    assert f"{epochs} times the power {recipe.DECAY_EXPONENT} of the number of epochs" in rows["`weight_decay`"]
     halved = f"half-life of {recipe.AVERAGE_EPOCHS} epochs, at most {recipe.AVERAGE_SHARE:.0%}".replace("%", " %")
     assert halved in rows["`average`"]
     assert f"up to {recipe.LENGTH_WARMUP:.0%} of".replace("%", " %") in rows["`length_warmup`"]

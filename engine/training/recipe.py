@@ -34,12 +34,10 @@ FINE_TUNE_FACTOR = 0.2
 """Peak when continuing a model: 0.1 to 0.3 of the peak of pre-training keeps what it knows (arXiv 2403.08763)."""
 FINE_TUNE_PROMPT_WEIGHT = 0.3
 """Weight of prompt tokens in fine-tuning: 0 to 0.5 is best for short answers (arXiv 2401.13586, 2507.07817)."""
-DECAY_EPOCHS = {"muon": 2.1, "adamw": 2.8}
-"""Epochs after which decay alone would leave 1/e of a weight (while the learning rate is at its peak), where an epoch
-has as many tokens for each parameter as there are epochs."""
-DECAY_EXPONENT = 0.15
-"""Less text, and more often, is memorised: these epochs change with this power of the tokens a parameter over the run's
-number of epochs."""
+DECAY_EPOCHS = {"muon": 2.5, "adamw": 3.2}
+"""Epochs after which decay alone would leave 1/e of a weight (while the learning rate is at its peak), times the power
+DECAY_EXPONENT of the run's number of epochs: the more often a text is seen, the more of it is memorised."""
+DECAY_EXPONENT = -0.4
 AVERAGE_EPOCHS = 0.5
 """Half-life of the averaged weights, in epochs."""
 AVERAGE_SHARE = 0.04
@@ -315,15 +313,15 @@ def _weight_decay(facts: Facts, rule: Literal["muon", "adamw"], rate: float, tok
     epochs 1.723, 0.7 epochs 1.716, 0.35 epochs 1.756 (still falling); 60,000 other tokens seen 10 times, 1.1 epochs
     1.598, 0.7 epochs 1.603; 160,000 seen 8 times, 6 epochs 1.291 and 1.348, 2.2 epochs 1.263 and 1.283, 1.1 epochs
     1.245 and 1.248, 0.7 epochs 1.260 twice; a million seen 3 times, 3.7 epochs 1.142, 1.5 epochs 1.141, 0.7 epochs
-    1.149; seen 6 times, 2.9 epochs 1.108 and 1.116; 475,000 seen 7 times, 1.3 epochs 1.211 and 1.213, 0.8 epochs 1.213.
+    1.149; seen 6 times, 2.9 epochs 1.108 and 1.116, 7 times, 1.8 epochs 1.111 and 1.119, 0.7 epochs 1.105 twice;
+    475,000 seen 7 times, 1.3 epochs 1.211 and 1.213, 0.8 epochs 1.213.
     """
     if facts.continuing:
         return 0.0, "none while continuing: decay pulls towards zero, which forgets"
     if facts.epochs <= HARDLY_REPEATED:
         return 0.1, "the usual one: the data are hardly repeated"
     tokens = max(1, facts.tokens_per_epoch)
-    newness = tokens / facts.dims.parameters(facts.vocabulary) / facts.epochs
-    span = DECAY_EPOCHS[rule] * newness**DECAY_EXPONENT
+    span = DECAY_EPOCHS[rule] * facts.epochs**DECAY_EXPONENT
     decay = tokens_per_step / (rate * tokens * span)
     decay = min(3.2, max(0.02, decay))
     return rounded(decay), f"strong, as the data are seen {facts.epochs} times: weights last about {span:.2g} epochs"

@@ -84,17 +84,13 @@ def test_decay_is_strong_where_text_is_repeated() -> None:
     assert 1.0 < often.weight_decay <= 3.2 and "seen 12 times" in often.why["train.weight_decay"]
 
 
-def test_decay_is_weaker_where_an_epoch_has_more_text_and_stronger_where_there_are_more_epochs() -> None:
+def test_decay_is_stronger_the_more_often_text_is_seen() -> None:
     train = replace(AUTO, sequence_length=256, batch_size=8, gradient_accumulation=1)
-
-    def epochs_that_weights_last(tokens: int, epochs: int) -> float:
-        decided = recipe(train, epochs=epochs, tokens_per_epoch=tokens)
-        return 2048 / (decided.learning_rate * decided.weight_decay * tokens)
-
-    measured = {(60_000, 10): 0.95, (160_000, 8): 1.12, (475_000, 7): 1.35, (990_000, 3): 1.71, (990_000, 6): 1.54}
-    for (tokens, epochs), lasting in measured.items():
-        assert epochs_that_weights_last(tokens, epochs) == pytest.approx(lasting, rel=0.02)
-    assert "about 1.7 epochs" in recipe(train, epochs=3, tokens_per_epoch=990_000).why["train.weight_decay"]
+    for epochs, lasting in {3: 1.61, 8: 1.09, 12: 0.93, 16: 0.82}.items():
+        decided = recipe(train, epochs=epochs, tokens_per_epoch=200_000)
+        lasts = 2048 / (decided.learning_rate * decided.weight_decay * 200_000)
+        assert lasts == pytest.approx(lasting, rel=0.02)
+        assert f"about {lasts:.2g} epochs" in decided.why["train.weight_decay"]
 
 
 def test_embeddings_are_fast_on_new_text_and_slow_on_repeated_text() -> None:
