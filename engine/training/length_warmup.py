@@ -32,20 +32,23 @@ class LengthWarmup:
             lengths.append(lengths[-1] // 2)
         return tuple(reversed(lengths))
 
+    @property
+    def _ends(self) -> list[tuple[int, int]]:
+        """Each length with the step before which it ends."""
+        *pieces, whole = self.lengths
+        ends = [int(self.share * self.steps * number / len(pieces)) for number in range(1, len(pieces) + 1)]
+        return list(zip([*pieces, whole], [*ends, self.steps], strict=True))
+
     def length(self, step: int) -> int:
         """Tokens of the pieces that optimizer step `step` (0-based) reads."""
-        *pieces, whole = self.lengths
-        for number, length in enumerate(pieces, 1):
-            if step < int(self.share * self.steps * number / len(pieces)):
-                return length
-        return whole
+        return next((length for length, end in self._ends if step < end), self.sequence_length)
 
     def mean_length(self, first: int = 0) -> float:
         """Tokens of a piece, the mean over the steps from `first` to the end: what the time of a step goes by."""
-        *pieces, whole = self.lengths
-        steps, tokens, begin = max(1, self.steps - first), 0, first
-        for number, length in enumerate(pieces, 1):
-            end = max(begin, int(self.share * self.steps * number / len(pieces)))
-            tokens += (end - begin) * length
-            begin = end
-        return (tokens + max(0, self.steps - begin) * whole) / steps if self.steps > first else whole
+        if first >= self.steps:
+            return self.sequence_length
+        tokens, begin = 0, first
+        for length, end in self._ends:
+            tokens += max(0, end - begin) * length
+            begin = max(begin, end)
+        return tokens / (self.steps - first)

@@ -42,7 +42,7 @@ def test_each_length_has_an_equal_part_of_the_share() -> None:
     warmup = LengthWarmup(512, 100, 0.75)
     assert warmup.lengths == (64, 128, 256, 512)
     assert [warmup.length(step) for step in (0, 24, 25, 49, 50, 74, 75, 99)] == [64, 64, 128, 128, 256, 256, 512, 512]
-    assert LengthWarmup(512, 100, 0.0).lengths == (512,) == LengthWarmup(512, 100, 0.0).lengths
+    assert LengthWarmup(512, 100, 0.0).lengths == (512,)
     assert LengthWarmup(96, 100, 0.75).lengths == (96,), "halves would be shorter than the shortest"
     assert LengthWarmup(300, 100, 0.75).lengths == (75, 150, 300)
     assert LengthWarmup(257, 100, 0.75).lengths == (257,), "it cannot be halved"

@@ -81,7 +81,7 @@ def test_muon_unless_somebody_names_a_rate() -> None:
 def test_decay_is_strong_where_text_is_repeated() -> None:
     once, often = recipe(epochs=2), recipe(epochs=12, tokens_per_epoch=60_000)
     assert once.weight_decay == 0.1 and "hardly repeated" in once.why["train.weight_decay"]
-    assert 1.0 < often.weight_decay <= 3.2 and "seen 12 times" in often.why["train.weight_decay"]
+    assert 1.5 < often.weight_decay <= 3.2 and "seen 12 times" in often.why["train.weight_decay"]
 
 
 def test_decay_is_stronger_the_more_often_text_is_seen() -> None:
