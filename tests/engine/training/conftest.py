@@ -15,7 +15,8 @@ from engine.job import Job
 from engine.job_file import parse_job
 from engine.project import Project
 from engine.runs.control import Command
-from engine.runs.launch import prepare
+from engine.runs.launch import prepare, read_request
+from engine.training.prepare import Prepared, prepare_run
 from engine.training.trainer import train_run
 
 QUESTIONS = [
@@ -69,6 +70,10 @@ class TinyRun:
 
     def prepare(self, *, force: bool = False) -> Path:
         return prepare(self.project, self.job, force=force).run
+
+    def settle(self, run: Path) -> Prepared:
+        """Everything that is decided before the first step of a run."""
+        return prepare_run(run, self.project, read_request(run), Recorder())  # type: ignore[arg-type]
 
     def train(self, run: Path, reporter: Recorder | None = None, *, divisor: int = 1) -> tuple[int, Recorder]:
         recorder = reporter or Recorder()

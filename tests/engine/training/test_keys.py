@@ -14,11 +14,10 @@ from engine.events import Checkpoint, Done, Eval, Log, Plan, Resumed, Sample, St
 from engine.job_file import parse_job
 from engine.job_schema import known_keys
 from engine.runs.control import Command
-from engine.runs.launch import read_request
 from engine.training import rehearsal
 from engine.training.checkpoint import found, same_tensors
 from engine.training.course import Course
-from engine.training.prepare import Prepared, prepare_run
+from engine.training.prepare import Prepared
 from engine.training.recipe import Recipe, decide_epochs
 from engine.training.trainer import Trainer
 
@@ -28,8 +27,7 @@ Make = Callable[..., TinyRun]
 
 
 def prepared(tiny: TinyRun) -> Prepared:
-    run = tiny.prepare(force=True)
-    return prepare_run(run, tiny.project, read_request(run), Recorder())  # type: ignore[arg-type]
+    return tiny.settle(tiny.prepare(force=True))
 
 
 def plan(make: Make, *overrides: str, **kwargs: str) -> Plan:

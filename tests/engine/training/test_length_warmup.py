@@ -14,12 +14,10 @@ from safetensors.torch import load_file
 
 from engine.events import Log, Step
 from engine.runs.control import Command
-from engine.runs.launch import read_request
 from engine.training import rehearsal
 from engine.training.checkpoint import found, same_tensors
 from engine.training.course import Course
 from engine.training.length_warmup import SHORTEST, LengthWarmup
-from engine.training.prepare import Prepared, prepare_run
 from engine.training.recipe import Recipe
 from engine.training.rehearsal import _between
 
@@ -28,10 +26,6 @@ from .conftest import Recorder, TinyRun, corpus
 Make = Callable[..., TinyRun]
 PROSE = "\n".join(f"In the year {year} the miller of the village had {year % 17} sacks." for year in range(900))
 SETTINGS = ("train.sequence_length=256", "train.length_warmup=0.6", "train.epochs=4", "train.batch_size=1")
-
-
-def prepared(tiny: TinyRun, run: Path) -> Prepared:
-    return prepare_run(run, tiny.project, read_request(run), Recorder())  # type: ignore[arg-type]
 
 
 def lengths(recorder: Recorder) -> list[str]:
@@ -63,7 +57,7 @@ def test_lengths_grow_divide_the_row_and_have_the_mean_that_is_said(
 
 def test_pieces_have_every_token_of_the_rows(tiny_run: Make) -> None:
     tiny = tiny_run(*SETTINGS, text=corpus(30))
-    course = prepared(tiny, tiny.prepare()).course
+    course = tiny.settle(tiny.prepare()).course
     assert [course.length(step) for step in (0, course.steps - 1)] == [64, 256]
     (pieces,), (rows,) = course.batches(0, 9), course.batches(0, 9, 256)
     assert pieces.ids.shape == (4 * len(rows.ids), 64) and pieces.bytes == rows.bytes
@@ -105,7 +99,7 @@ def test_a_run_from_before_there_was_such_a_key_goes_on_with_whole_rows(tiny_run
     stored = tomllib.loads((run / "job.toml").read_text())["train"]["length_warmup"]
     assert stored > 0
     _drop_key(run / "job.toml")
-    again = prepared(tiny, run)
+    again = tiny.settle(run)
     assert again.recipe.length_warmup == 0 and again.course.length(0) == 256
 
 
@@ -134,6 +128,6 @@ def test_a_run_for_a_time_has_the_lengths_that_were_measured(tiny_run: Make, mon
             "train.sequence_length=256", "train.batch_size=1", f"train.epochs={epochs}", f"train.max_time={time}",
             text=PROSE, name=time,
         )  # fmt: skip
-        found_out = prepared(tiny, tiny.prepare())
+        found_out = tiny.settle(tiny.prepare())
         assert found_out.recipe.length_warmup == measured[-1] == found_out.course.stages[0].length_warmup
         assert found_out.recipe.length_warmup == (0.7 if time == "30s" else 0.0), "new text only"

@@ -211,7 +211,7 @@ def test_memory_that_runs_out_ends_the_trial_of_rows(tiny_run: Make, monkeypatch
     monkeypatch.setattr(trials, "accumulate", short)
     tiny = tiny_run("train.batch_size=find", "train.gradient_accumulation=auto", "train.epochs=12")
     run = tiny.prepare()
-    prepared = prepare_run(run, tiny.project, read_request(run), Recorder())  # type: ignore[arg-type]
+    prepared = tiny.settle(run)
     assert 1 <= prepared.recipe.batch_size <= 4 and prepared.recipe.gradient_accumulation > 1
     speeds = json.loads((run / RECORD).read_text())["speeds"]
     assert 0.0 in speeds.values() and max(int(rows) for rows, speed in speeds.items() if speed) <= 4
