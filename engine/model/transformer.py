@@ -18,6 +18,7 @@ from torch.utils.checkpoint import checkpoint
 from engine.errors import ModelError
 from engine.model.architecture import Architecture, RopeScaling
 from engine.model.cache import KeyValueCache
+from engine.model.causal_attention import causal_attention
 from engine.model.cross_entropy import weighted_cross_entropy
 
 EMBEDDING_STD = 0.02
@@ -281,6 +282,8 @@ def grouped_attention(queries: Tensor, keys: Tensor, values: Tensor, mask: Tenso
     Returns:
         [B, H, T, head_dim].
     """
+    if causal and queries.device.type == "cpu" and queries.dtype is torch.bfloat16:
+        return causal_attention(queries, keys, values)
     share = queries.shape[1] // keys.shape[1]
     # Kernels that read shared heads in place: CPU, and CUDA flash attention. CUDA's float32 kernels do not.
     in_place = queries.device.type == "cpu" or queries.dtype is not torch.float32

@@ -11,6 +11,7 @@ from torch import Tensor
 from engine.model.architecture import Architecture
 from engine.model.names import weights_of
 from engine.model.transformer import Decoder
+from engine.training.devices import Placement
 from engine.training.muon import Matrix, Muon
 from engine.training.recipe import BETAS, Recipe
 
@@ -32,6 +33,7 @@ class Optimizer:
         weight_decay: float,
         device: str,
         embedding_share: float = 1.0,
+        products: torch.dtype = torch.float32,
     ) -> None:
         self._names: dict[Tensor, str] = {parameter: name for name, parameter in decoder.named_parameters()}
         matrices = _matrices(decoder, architecture)
@@ -41,7 +43,7 @@ class Optimizer:
         self.parts: list[torch.optim.Optimizer]
         if rule == "muon":
             self.parts = [
-                Muon(matrices, lr=0.0, weight_decay=weight_decay),
+                Muon(matrices, lr=0.0, weight_decay=weight_decay, products=products),
                 _adamw([(rest, 0.0)], device),
             ]
             self._shares.append(embedding_share)
@@ -50,15 +52,16 @@ class Optimizer:
             self.parts = [_adamw(groups, device)]
 
     @classmethod
-    def of(cls, decoder: Decoder, architecture: Architecture, recipe: Recipe, device: str) -> Optimizer:
-        """The one that a recipe asks for."""
+    def of(cls, decoder: Decoder, architecture: Architecture, recipe: Recipe, placement: Placement) -> Optimizer:
+        """The one that a recipe asks for; Muon multiplies in bfloat16 where the run does."""
         return cls(
             decoder,
             architecture,
             recipe.optimizer,
             weight_decay=recipe.weight_decay,
-            device=device,
+            device=placement.device,
             embedding_share=recipe.embedding_share,
+            products=torch.bfloat16 if placement.precision == "bf16" else torch.float32,
         )
 
     def set_rate(self, rate: float) -> None:

@@ -88,7 +88,7 @@ def seconds_per_step(
     decoder.init_weights(torch.Generator().manual_seed(0))
     decoder.to(placement.device)
     decoder.activation_checkpointing = recipe.activation_checkpointing
-    optimizer = Optimizer.of(decoder, architecture, recipe, placement.device)
+    optimizer = Optimizer.of(decoder, architecture, recipe, placement)
     loss: Loss = decoder.loss
     if compiled:
         loss = CompiledLoss(decoder, report)

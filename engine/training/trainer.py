@@ -139,7 +139,7 @@ class Trainer:
 
     def _new_optimizer(self) -> Optimizer:
         prepared = self.prepared
-        return Optimizer.of(self.decoder, prepared.architecture, prepared.recipe, self.placement.device)
+        return Optimizer.of(self.decoder, prepared.architecture, prepared.recipe, self.placement)
 
     def _new_average(self) -> Average:
         half_life = self.prepared.recipe.average * self.course.stages[0].steps_per_epoch

@@ -137,7 +137,7 @@ class Trials:
         placement, recipe = self._placement, self._recipe
         decoder = self._fresh()
         decoder.train()
-        optimizer = Optimizer.of(decoder, self._architecture, recipe, placement.device)
+        optimizer = Optimizer.of(decoder, self._architecture, recipe, placement)
         scaler = torch.amp.GradScaler(enabled=placement.precision == "fp16")
         schedule = Schedule(rate, self.steps, max(1, round(WARM_UP * self.steps)))
         judged = max(1, round(JUDGED * self.steps))

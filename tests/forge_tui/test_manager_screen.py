@@ -397,7 +397,9 @@ async def test_talk_goes_to_the_chat(
         assert app.current_mode == "chat" and "kid" in screen_text(app).split("\n")[2]
         await pilot.press("escape", "4")
         await settle(pilot)
-        await pilot.press("k", "p", "j", "t")
+        await pilot.press("k", "p")
+        await settle(pilot)
+        await pilot.press("j", "t")
         await settle(pilot)
         assert app.current_mode == "chat" and "step-00000034" in screen_text(app).split("\n")[2]
 

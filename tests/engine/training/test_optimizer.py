@@ -11,8 +11,10 @@ from engine.model.architecture import Architecture
 from engine.model.transformer import Decoder
 from engine.sizes import Dimensions
 from engine.training import muon
+from engine.training.devices import Placement, Precision
 from engine.training.muon import orthogonalise
 from engine.training.optimizer import Optimizer, Rule
+from engine.training.recipe import Recipe
 
 ARCHITECTURE = Architecture.of(Dimensions(layers=2, dim=64, heads=2, kv_heads=1, ffn=96), 300, 32)
 SCALER = torch.amp.GradScaler(enabled=False)
@@ -45,6 +47,38 @@ def test_orthogonalised_matrices_have_singular_values_near_one(shape: tuple[int,
     assert after.max() < 1.28 and after[before > 0.01 * length].min() > 0.72
     alone = torch.cat([orthogonalise(matrix[None]) for matrix in matrices])
     assert torch.allclose(orthogonalise(matrices), alone, atol=1e-4)
+
+
+@pytest.mark.parametrize("shape", [(64, 64), (96, 64), (24, 96), (128, 384)])
+def test_in_bfloat16_they_are_nearly_as_near(shape: tuple[int, int]) -> None:
+    matrices = torch.randn(3, *shape, generator=torch.Generator().manual_seed(1))
+    rounded, exact = orthogonalise(matrices, torch.bfloat16), orthogonalise(matrices)
+    assert rounded.dtype is torch.float32
+    values = torch.linalg.svdvals(rounded)
+    length = torch.linalg.svdvals(matrices).pow(4).sum(-1, keepdim=True) ** 0.25
+    assert values.max() < 1.45 and values[torch.linalg.svdvals(matrices) > 0.02 * length].min() > 0.7
+    assert (rounded - exact).norm() < 0.15 * exact.norm()
+    assert torch.equal(orthogonalise(torch.zeros(2, 16, 16), torch.bfloat16), torch.zeros(2, 16, 16))
+
+
+@pytest.mark.parametrize(("precision", "products"), [("fp32", torch.float32), ("bf16", torch.bfloat16),
+                                                     ("fp16", torch.float32)])  # fmt: skip
+def test_muon_multiplies_as_the_run_does(
+    precision: Precision, products: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def watched(matrices: torch.Tensor, products: torch.dtype) -> torch.Tensor:
+        asked.append(products)
+        return orthogonalise(matrices, products)
+
+    monkeypatch.setattr(muon, "orthogonalise", watched)
+    decoder, _ = make("muon")
+    recipe = Recipe(1, "muon", 0.01, 2, 1, 16, 0.1, 0.0, 0.0, 0.0, 1, 1.0)
+    optimizer = Optimizer.of(decoder, ARCHITECTURE, recipe, Placement("cpu", precision, 1, "", "", ""))
+    losses = train(decoder, optimizer, 6, 0.01)
+    assert set(asked) == {products} and losses[-1] < losses[0]
+    assert all(value.dtype is torch.float32 for value in optimizer.tensors().values())
 
 
 def test_no_gradient_is_no_update_and_a_tiny_one_is_as_good_as_any() -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from engine.model.info import read_model
+from engine.processor import cpu_does_bf16
 from engine.text.formats import read_documents
 from tests.forge_tui.headless.conftest import Call, Trained, command_line, environment, run, snapshot
 from tests.forge_tui.pty import Terminal
@@ -126,7 +127,9 @@ def test_eval_measures_what_the_training_measured(trained_once: Trained) -> None
     done = run(trained_once.root, "eval", "tiny", "--json")
     assert done.code == 0, done.err
     found = json.loads(done.out)
-    assert found["bits_per_byte"] == pytest.approx(found["recorded"], abs=1e-4)
+    # The command measures in float32, the training as it trains: bfloat16 keeps three digits of each product.
+    near = 1e-3 if cpu_does_bf16() else 1e-4
+    assert found["bits_per_byte"] == pytest.approx(found["recorded"], abs=near)
     assert found["documents"] > 0 and found["text_bytes"] > 0
 
 
