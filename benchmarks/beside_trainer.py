@@ -3,8 +3,10 @@
     python benchmarks/beside_trainer.py [--sizes nano micro tiny small] [--runs 3] [--seconds 15]
 
 Everybody trains in a process of its own, in turn: ours with Muon and with AdamW in the environment of a worker, the
-Trainer with its default AdamW in the environment of the shell. Same vocabulary, rows, length and threads, fp32; the
-speed is that of the median step, the table has the median of the runs. Needs `pip install transformers accelerate`.
+Trainer with its default AdamW in the environment of the shell, in fp32 and, where the processor is fast in it, in
+bfloat16 as well. Same vocabulary, rows, length and threads; ours takes the precision that a run would choose here. The
+speed is that of the median step, the table has the median of the runs, the factors are to the faster Trainer. Needs
+`pip install transformers accelerate`.
 """
 
 from __future__ import annotations
@@ -22,15 +24,18 @@ from typing import Any
 
 import peers
 import torch
-from throughput import ROWS, SEQUENCE_LENGTH, VOCABULARY, training_step
+from throughput import ROWS, SEQUENCE_LENGTH, VOCABULARY, placement_of, training_step
 
 from engine.model.architecture import Architecture
-from engine.processor import physical_cores, processor_name
+from engine.processor import cpu_does_bf16, physical_cores, processor_name
 from engine.runs.environment import SETTINGS
 from engine.sizes import SIZES
 from engine.training.optimizer import Rule
 
-KINDS = ("ours, Muon", "ours, AdamW", "Trainer, AdamW")
+OURS: dict[str, Rule] = {"ours, Muon": "muon", "ours, AdamW": "adamw"}
+PEERS = {"Trainer, fp32": False} | ({"Trainer, bf16": True} if cpu_does_bf16() else {})
+"""Whether it trains in bfloat16."""
+KINDS = (*OURS, *PEERS)
 SKIPPED = 3
 """Steps that are not counted: allocations, caches."""
 
@@ -59,7 +64,8 @@ def main() -> int:
         speeds = {kind: statistics.median(speed for speed, _ in runs) for kind, runs in found.items()}
         memory = {kind: statistics.median(peak for _, peak in runs) for kind, runs in found.items()}
         cells = [f"{speeds[kind]:,.0f}, {memory[kind]:,.0f}" for kind in KINDS]
-        factors = [f"{speeds[kind] / speeds[KINDS[2]]:.2f}" for kind in KINDS[:2]]
+        best = max(speeds[kind] for kind in PEERS)
+        factors = [f"{speeds[kind] / best:.2f}" for kind in OURS]
         table.append([size, *cells, " and ".join(factors)])
         print(" · ".join(table[-1]), flush=True)
     peers.print_table(table)
@@ -67,7 +73,7 @@ def main() -> int:
 
 
 def _run(kind: str, size: str, seconds: float) -> tuple[float, float]:
-    environment = dict(os.environ) if kind == KINDS[2] else os.environ | SETTINGS
+    environment = dict(os.environ) if kind in PEERS else os.environ | SETTINGS
     command = [sys.executable, "-W", "ignore", __file__, "--one", kind, size, "--seconds", str(seconds)]
     done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
     speed, peak = json.loads(done.stdout.splitlines()[-1])
@@ -76,16 +82,13 @@ def _run(kind: str, size: str, seconds: float) -> tuple[float, float]:
 
 def _measured(kind: str, size: str, seconds: float) -> tuple[float, float]:
     """Tokens a second of the median step, and the most memory that the process has had in megabytes."""
-    if kind == KINDS[2]:
-        times = _trainer(size, seconds)
-    else:
-        times = _ours(size, "muon" if kind == KINDS[0] else "adamw", seconds)
+    times = _trainer(size, seconds, PEERS[kind]) if kind in PEERS else _ours(size, OURS[kind], seconds)
     step = statistics.median(times[SKIPPED:])
     return ROWS[size] * SEQUENCE_LENGTH / step, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
 
 
 def _ours(size: str, rule: Rule, seconds: float) -> list[float]:
-    step = training_step(SIZES[size].dimensions, rule, ROWS[size])
+    step = training_step(SIZES[size].dimensions, rule, ROWS[size], placement_of("auto"))
     times: list[float] = []
     until = time.monotonic() + seconds
     while time.monotonic() < until or len(times) <= SKIPPED + 2:
@@ -95,7 +98,7 @@ def _ours(size: str, rule: Rule, seconds: float) -> list[float]:
     return times
 
 
-def _trainer(size: str, seconds: float) -> list[float]:
+def _trainer(size: str, seconds: float, bf16: bool) -> list[float]:
     from transformers import Qwen3Config, Qwen3ForCausalLM, Trainer, TrainerCallback, TrainingArguments
 
     config = Architecture.of(SIZES[size].dimensions, VOCABULARY, SEQUENCE_LENGTH).to_config()
@@ -118,7 +121,7 @@ def _trainer(size: str, seconds: float) -> list[float]:
     with tempfile.TemporaryDirectory() as folder:
         arguments = TrainingArguments(
             output_dir=folder, per_device_train_batch_size=ROWS[size], learning_rate=1e-4, max_steps=100_000,
-            max_grad_norm=1.0, use_cpu=True, save_strategy="no", report_to="none", disable_tqdm=True,
+            max_grad_norm=1.0, use_cpu=True, bf16=bf16, save_strategy="no", report_to="none", disable_tqdm=True,
             logging_strategy="no", seed=0,
         )  # fmt: skip
         Trainer(model=model, args=arguments, train_dataset=rows, callbacks=[Watch()]).train()

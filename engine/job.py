@@ -112,7 +112,7 @@ class TrainSection:
     early_stop: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
     """Validations without improvement after which the run ends; 0: never."""
     compile: Auto | bool = "auto"
-    """torch.compile: true, false, or in runs on a GPU that are long enough to win by it."""
+    """torch.compile: true, false, or in runs that are long enough to win by it: on a GPU, or in bf16."""
     device: Auto | Literal["cpu", "cuda", "mps"] = "auto"
     """Where to train."""
     threads: Auto | Annotated[int, Meta(ge=1, le=1024)] = "auto"

@@ -130,7 +130,7 @@ _WORDS = {
     "train.method": _METHODS,
     "train.preset": {"auto": "numbers that suit this data and machine", "classic": "the training guide's numbers"},
     "train.mixed_precision": {"auto": "what the device does well", "true": "the best 16-bit type", "false": "32 bit"},
-    "train.compile": {"auto": "long runs on a GPU", "true": "torch.compile", "false": "never"},
+    "train.compile": {"auto": "long runs in 16 bits", "true": "torch.compile", "false": "never"},
     "train.optimizer": {"auto": "Muon, or AdamW where a learning rate is given", "muon": "for the matrices",
                         "adamw": "for everything, as in the training guide"},
 }  # fmt: skip

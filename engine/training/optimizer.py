@@ -11,7 +11,7 @@ from torch import Tensor
 from engine.model.architecture import Architecture
 from engine.model.names import weights_of
 from engine.model.transformer import Decoder
-from engine.training.devices import Placement
+from engine.training.devices import Placement, Precision
 from engine.training.muon import Matrix, Muon
 from engine.training.recipe import BETAS, Recipe
 
@@ -61,7 +61,7 @@ class Optimizer:
             weight_decay=recipe.weight_decay,
             device=placement.device,
             embedding_share=recipe.embedding_share,
-            products=torch.bfloat16 if placement.precision == "bf16" else torch.float32,
+            products=products_of(placement.precision),
         )
 
     def set_rate(self, rate: float) -> None:
@@ -113,6 +113,11 @@ class Optimizer:
                 if saved[name].shape != value.shape or saved[name].dtype != value.dtype:
                     raise ValueError(f"the optimizer state {name} has another shape or type")
                 value.copy_(saved[name])
+
+
+def products_of(precision: Precision) -> torch.dtype:
+    """The type of Muon's own products: bfloat16 where the run multiplies in it, else float32."""
+    return torch.bfloat16 if precision == "bf16" else torch.float32
 
 
 def _matrices(decoder: Decoder, architecture: Architecture) -> list[Matrix]:

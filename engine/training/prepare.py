@@ -268,7 +268,7 @@ def _in_time(
 
     reporter(Log(text=f"Measuring how fast a step is, to end within {job.train.max_time}."))
     plan = Planner(
-        job.train,
+        replace(job.train, compile=compiled),
         facts,
         course_of=lambda recipe, limits: _course(job, corpora, recipe, limits),
         seconds_per_step=lambda recipe, course: seconds_per_step(
@@ -304,7 +304,9 @@ def _compiled(
     seconds = expected_seconds(facts, recipe, placement, course)
     if job.train.max_time and seconds is not None:
         seconds = min(seconds, _seconds_left(request, job))
-    return decide(job.train.compile, placement.device, seconds)
+    if recipe.length_warmup and job.train.compile == "auto":
+        return False, "rows have several lengths, a compiled step has one"
+    return decide(job.train.compile, placement, seconds)
 
 
 def _settled(

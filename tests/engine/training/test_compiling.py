@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from safetensors.torch import load_file
@@ -11,13 +12,19 @@ from safetensors.torch import load_file
 from engine.events import Log, Plan, Step
 from engine.job_file import load_job
 from engine.runs.control import Command
+from engine.runs.launch import read_request
 from engine.training import compiling
 from engine.training.checkpoint import found, same_tensors
 from engine.training.compiling import decide
+from engine.training.devices import Placement
+from engine.training.prepare import prepare_run
 
 from .conftest import Recorder, TinyRun
 
 Make = Callable[..., TinyRun]
+PROCESSOR = Placement("cpu", "fp32", 1, "", "", "")
+ROUNDING = replace(PROCESSOR, precision="bf16")
+GPU = Placement("cuda", "bf16", 1, "", "", "")
 needs_compiler = pytest.mark.skipif(bool(compiling._missing("cpu")), reason="there is no C++ compiler")
 
 
@@ -28,23 +35,40 @@ def compiler(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("compiler")
 def test_it_is_used_where_the_time_it_takes_comes_back() -> None:
-    assert decide("auto", "cuda", 3600)[0]
-    for device, seconds, word in (
-        ("cpu", 1e6, "nothing is gained"), ("cuda", 60.0, "too short"), ("cuda", None, "too short"),
-        ("mps", 1e6, "not proven"),
+    assert decide("auto", GPU, 3600)[0] and decide("auto", ROUNDING, 3600)[0]
+    for placement, seconds, word in (
+        (PROCESSOR, 1e6, "nothing is gained"), (GPU, 60.0, "too short"), (GPU, None, "too short"),
+        (ROUNDING, 60.0, "too short"), (replace(PROCESSOR, device="mps"), 1e6, "not proven"),
     ):  # fmt: skip
-        wanted, why = decide("auto", device, seconds)
+        wanted, why = decide("auto", placement, seconds)
         assert not wanted and word in why
-    assert decide(True, "cpu", 1.0) == (True, "as asked")
-    assert decide(False, "cuda", 3600) == (False, "as asked")
+    assert decide(True, PROCESSOR, 1.0) == (True, "as asked")
+    assert decide(False, GPU, 3600) == (False, "as asked")
+
+
+@pytest.mark.usefixtures("compiler")
+@pytest.mark.parametrize(
+    ("precision", "pieces", "compiled", "word"),
+    [("bf16", 0, True, "long enough"), ("bf16", 0.5, False, "one"), ("fp32", 0, False, "nothing is gained")],
+)
+def test_a_long_run_on_a_processor_is_planned_with_it_where_it_gains(
+    tiny_run: Make, monkeypatch: pytest.MonkeyPatch, precision: str, pieces: float, compiled: bool, word: str
+) -> None:
+    monkeypatch.setattr("engine.training.prepare.expected_seconds", lambda *_: 3600.0)
+    tiny = tiny_run(
+        f'train.mixed_precision="{precision}"', f"train.length_warmup={pieces}", "train.sequence_length=128"
+    )
+    run = tiny.prepare()
+    plan = prepare_run(run, tiny.project, read_request(run), Recorder(), trials=False).plan  # type: ignore[arg-type]
+    assert plan.job["train"]["compile"] is compiled and word in plan.why["train.compile"]
 
 
 def test_without_a_compiler_it_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CXX", "no-such-compiler")
-    assert decide(True, "cpu", 3600) == (False, "a C++ compiler is needed for it")
+    assert decide(True, PROCESSOR, 3600) == (False, "a C++ compiler is needed for it")
     monkeypatch.delenv("CXX")
     monkeypatch.setenv("PATH", "")
-    assert not decide(True, "cpu", 3600)[0]
+    assert not decide(True, PROCESSOR, 3600)[0]
 
 
 def test_a_compiler_that_fails_does_not_end_the_run(
