@@ -1,7 +1,7 @@
 """What the comparisons share: a split, a plain Hugging Face Trainer as the peer, and one measure for every model.
 
 The peer gets more than a user of it would have: our tokenizer, its learning rate from a sweep on the very text that it
-is judged by, and its best epoch or its whole time without start-up. Needs `pip install transformers accelerate`.
+is judged by, its best epoch or its whole time without start-up, and bfloat16 where the processor is fast in it. Needs `pip install transformers accelerate`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import torch
 from batch_run import run_batch
 
 from engine.model.architecture import Architecture
+from engine.processor import cpu_does_bf16
 from engine.sizes import SIZES
 from engine.text.conversation import Document
 from engine.text.formats import read_documents
@@ -196,12 +197,16 @@ def train_peer(
             lr_scheduler_type="cosine_with_min_lr", lr_scheduler_kwargs={"min_lr_rate": 0.1},
             warmup_steps=max(1, steps // 20), max_steps=steps, weight_decay=0.1, adam_beta2=0.95, max_grad_norm=1.0,
             use_cpu=not torch.cuda.is_available(), save_strategy="no", report_to="none", disable_tqdm=True,
-            logging_strategy="no", seed=0,
+            logging_strategy="no", seed=0, bf16=_does_bf16(),
         )  # fmt: skip
         trainer = Trainer(model=model, args=arguments, train_dataset=rows, callbacks=[Look()])
         started = time.monotonic()
         trainer.train()
         return time.monotonic() - started - looking
+
+
+def _does_bf16() -> bool:
+    return torch.cuda.is_bf16_supported() if torch.cuda.is_available() else cpu_does_bf16()
 
 
 def _seconds_per_step(model: Any, rows: list[dict[str, list[int]]], steps: int = 12) -> float:
@@ -212,7 +217,9 @@ def _seconds_per_step(model: Any, rows: list[dict[str, list[int]]], steps: int =
     times = []
     for _ in range(steps):
         started = time.monotonic()
-        model(input_ids=ids, labels=ids).loss.backward()
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=_does_bf16()):
+            loss = model(input_ids=ids, labels=ids).loss
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad()
