@@ -17,8 +17,8 @@ MEMORY_SHARE = 0.85
 """Of the free memory that a run may be planned to use."""
 RECOMPUTING = 4 / 3
 """Time of a step with activation checkpointing: the forward pass is a third of it and done twice."""
-FLOPS_PER_CORE = 2.0e10
-"""Sustained fp32 operations a second of one core, when nothing has been measured (a rough middle)."""
+FLOPS_PER_CORE = {"fp32": 2.0e10, "bf16": 6.0e10}
+"""Sustained operations a second of one core, when nothing has been measured (a rough middle)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +98,6 @@ def tokens_per_second(
     return flops / work_per_token(dims, vocabulary, sequence_length, recompute=recompute)
 
 
-def machine_flops(threads: int) -> float:
-    """Guess of the sustained fp32 operations a second of this machine's processor."""
-    return FLOPS_PER_CORE * threads
+def machine_flops(threads: int, precision: str) -> float:
+    """Guess of the sustained operations a second of this machine's processor, in "fp32" or "bf16"."""
+    return FLOPS_PER_CORE[precision] * threads

@@ -145,7 +145,7 @@ def forecast(
     name = name_of(dims)
     measured = name in speeds
     mean = LengthWarmup(length, steps, recipe.length_warmup).mean_length()
-    sustained = remembered_flops(machine.device, machine.threads, dims) or flops
+    sustained = remembered_flops(machine.device, machine.threads, dims, machine.precision) or flops
     speed = (
         speeds[name] if measured
         else tokens_per_second(dims, amount.vocabulary, mean, sustained, recompute=recompute)

@@ -17,8 +17,8 @@ from engine.job import TrainSection
 from engine.processor import cpu_does_bf16, physical_cores, processor_name
 
 KEPT_SECONDS = 7 * 86400
-SHARE_OF_PEAK = 0.5
-"""Of the speed of bare matrix products, what training reaches."""
+SHARE_OF_PEAK = {"gflops": 0.5, "gflops_bf16": 0.35}
+"""Of the speed of bare matrix products in fp32 and in bfloat16, what training reaches."""
 BUSY = 1.0
 """Waiting processes a core, above which a measurement says little."""
 GPU_FLOPS = 2.0e13
@@ -69,15 +69,18 @@ def machine_of(found: dict[str, Any] | None, train: TrainSection) -> Machine:
     if found and found["mps"] and wanted in ("auto", "mps"):
         return Machine("mps", "Apple GPU", machine_memory(), threads, GPU_FLOPS / 10, "fp32",
                        "16-bit training is not proven on this device", True)  # fmt: skip
-    bf16 = cpu_does_bf16()
-    flops = machine_flops(threads)
-    if found and found["gflops"]:
-        flops = SHARE_OF_PEAK * 1e9 * found["gflops"] * threads / max(1, found["threads"])
-    why = (
-        "the processor multiplies bfloat16 matrices natively"
-        if bf16
-        else "this processor has no fast bfloat16 (AMX or avx512_bf16)"
-    )
+    exact = train.mixed_precision in (False, "fp32")
+    bf16 = cpu_does_bf16() and not exact
+    flops = machine_flops(threads, "bf16" if bf16 else "fp32")
+    measured = "gflops_bf16" if bf16 else "gflops"
+    if found and found.get(measured):
+        flops = SHARE_OF_PEAK[measured] * 1e9 * found[measured] * threads / max(1, found["threads"])
+    if exact:
+        why = "as asked"
+    elif bf16:
+        why = "the processor multiplies bfloat16 matrices natively"
+    else:
+        why = "this processor has no fast bfloat16 (AMX or avx512_bf16)"
     return Machine("cpu", processor_name(), machine_memory(), threads, flops, "bf16" if bf16 else "fp32", why,
                    found is not None)  # fmt: skip
 

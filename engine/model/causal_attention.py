@@ -68,6 +68,7 @@ class _CausalAttention(torch.autograd.Function):
             probabilities = kept[index] if kept else _probabilities(chosen, keys, block)
             by_values[:, : block.stop] += torch.bmm(probabilities.transpose(1, 2), slope)
             by_probabilities = torch.bmm(slope, values[:, : block.stop].transpose(1, 2))
+            # What autograd itself calls for a softmax: one pass, sums in float32.
             by_scores = torch._softmax_backward_data(by_probabilities, probabilities, -1, probabilities.dtype)
             part = torch.bmm(by_scores, keys[:, : block.stop])
             by_queries[:, :, :, block] = part.view(batch, shared, share, -1, width)
@@ -91,5 +92,4 @@ def _probabilities(chosen: Tensor, keys: Tensor, block: slice) -> Tensor:
     scores = torch.bmm(chosen, keys[:, : block.stop].transpose(1, 2))
     later = torch.ones(rows, rows, dtype=torch.bool, device=scores.device).triu(1)
     scores.view(scores.shape[0], -1, rows, block.stop)[..., block.start :].masked_fill_(later, -torch.inf)
-    # Not `softmax`: autocast would take that to float32 and back.
-    return torch._softmax(scores, -1, False)
+    return torch.softmax(scores, -1)

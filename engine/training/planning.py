@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
 def expected_seconds(facts: Facts, recipe: Recipe, placement: Placement, course: Course) -> float | None:
     """What a whole run should take; None when nothing is known of this device."""
-    flops = remembered_flops(placement.device, placement.threads, facts.dims)
+    flops = remembered_flops(placement.device, placement.threads, facts.dims, placement.precision)
     if flops is None and placement.device == "cpu":
-        flops = machine_flops(placement.threads)
+        flops = machine_flops(placement.threads, placement.precision)
     if not flops:
         return None
     tokens = sum(stage.corpus.train_tokens * stage.passes for stage in course.stages)

@@ -29,6 +29,6 @@ def remember_speed(trainer: Trainer) -> None:
         return
     work = trainer.progress.tokens * work_of(trainer, trainer.course.mean_length())
     dims, placement = trainer.prepared.architecture.dimensions, trainer.placement
-    remember_flops(placement.device, placement.threads, dims, work / seconds)
+    remember_flops(placement.device, placement.threads, dims, work / seconds, placement.precision)
     if expected and trainer.progress.step == trainer.course.steps:
         trainer.report(Log(text=f"The run took {seconds / expected:.0%} of the time that the plan said."))
