@@ -1,7 +1,8 @@
 """What the comparisons share: a split, a plain Hugging Face Trainer as the peer, and one measure for every model.
 
 The peer gets more than a user of it would have: our tokenizer, its learning rate from a sweep on the very text that it
-is judged by, its best epoch or its whole time without start-up, and bfloat16 where the processor is fast in it. Needs `pip install transformers accelerate`.
+is judged by, its best epoch or its whole time without start-up, and bfloat16 where the
+processor is fast in it. Needs `pip install transformers accelerate`.
 """
 
 from __future__ import annotations
