@@ -1,8 +1,8 @@
 """What the comparisons share: a split, a plain Hugging Face Trainer as the peer, and one measure for every model.
 
 The peer gets more than a user of it would have: our tokenizer, its learning rate from a sweep on the very text that it
-is judged by, its best epoch or its whole time without start-up, and bfloat16 where the
-processor is fast in it. Needs `pip install transformers accelerate`.
+is judged by, its best epoch or its whole time without start-up, and bfloat16 where the processor is fast in it. Needs
+`pip install transformers accelerate`.
 """
 
 from __future__ import annotations
@@ -218,7 +218,7 @@ def _seconds_per_step(model: Any, rows: list[dict[str, list[int]]], steps: int =
     times = []
     for _ in range(steps):
         started = time.monotonic()
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=_does_bf16()):
+        with torch.autocast(model.device.type, dtype=torch.bfloat16, enabled=_does_bf16()):
             loss = model(input_ids=ids, labels=ids).loss
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)

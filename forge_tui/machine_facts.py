@@ -14,7 +14,7 @@ from engine.errors import ForgeError
 from engine.estimate import MachineMemory, machine_flops, machine_memory
 from engine.files import write_atomic
 from engine.job import TrainSection
-from engine.processor import cpu_does_bf16, physical_cores, processor_name
+from engine.processor import cpu_precision, physical_cores, processor_name
 
 KEPT_SECONDS = 7 * 86400
 SHARE_OF_PEAK = {"gflops": 0.5, "gflops_bf16": 0.35}
@@ -69,20 +69,12 @@ def machine_of(found: dict[str, Any] | None, train: TrainSection) -> Machine:
     if found and found["mps"] and wanted in ("auto", "mps"):
         return Machine("mps", "Apple GPU", machine_memory(), threads, GPU_FLOPS / 10, "fp32",
                        "16-bit training is not proven on this device", True)  # fmt: skip
-    exact = train.mixed_precision in (False, "fp32")
-    bf16 = cpu_does_bf16() and not exact
-    flops = machine_flops(threads, "bf16" if bf16 else "fp32")
-    measured = "gflops_bf16" if bf16 else "gflops"
+    precision, why = ("fp32", "as asked") if train.mixed_precision in (False, "fp32") else cpu_precision()
+    flops = machine_flops(threads, precision)
+    measured = "gflops_bf16" if precision == "bf16" else "gflops"
     if found and found.get(measured):
         flops = SHARE_OF_PEAK[measured] * 1e9 * found[measured] * threads / max(1, found["threads"])
-    if exact:
-        why = "as asked"
-    elif bf16:
-        why = "the processor multiplies bfloat16 matrices natively"
-    else:
-        why = "this processor has no fast bfloat16 (AMX or avx512_bf16)"
-    return Machine("cpu", processor_name(), machine_memory(), threads, flops, "bf16" if bf16 else "fp32", why,
-                   found is not None)  # fmt: skip
+    return Machine("cpu", processor_name(), machine_memory(), threads, flops, precision, why, found is not None)
 
 
 def known_machine(cache: Path) -> dict[str, Any] | None:

@@ -13,7 +13,7 @@ from engine.errors import UsageError
 from engine.estimate import machine_memory
 from engine.events import Device as DeviceEvent
 from engine.job import TrainSection
-from engine.processor import cpu_does_bf16, physical_cores
+from engine.processor import cpu_precision, physical_cores
 
 Precision = Literal["fp32", "bf16", "fp16"]
 DeviceType = Literal["cpu", "cuda", "mps"]
@@ -90,10 +90,8 @@ def _good_precision(device: str) -> tuple[Precision, str]:
         if torch.cuda.get_device_capability() >= (7, 0):
             return "fp16", "the GPU has half-precision tensor cores but no bfloat16"
         return "fp32", "the GPU has no tensor cores"
-    if device == "cpu" and cpu_does_bf16():
-        return "bf16", "the processor multiplies bfloat16 matrices natively"
     if device == "cpu":
-        return "fp32", "this processor has no fast bfloat16 (AMX or avx512_bf16)"
+        return cpu_precision()
     return "fp32", "16-bit training is not proven on this device"
 
 

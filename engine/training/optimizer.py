@@ -21,7 +21,8 @@ Rule = Literal["adamw", "muon"]
 class Optimizer:
     """What steps a decoder: AdamW for everything, or Muon for the matrices of the blocks and AdamW for the rest.
 
-    All state exists from the start, so that memory runs out before the first update and never in the middle of one.
+    Muon multiplies in bfloat16 where the run does. All state exists from the start, so that memory runs out before the
+    first update and never in the middle of one.
     """
 
     def __init__(
@@ -31,9 +32,8 @@ class Optimizer:
         rule: Rule,
         *,
         weight_decay: float,
-        device: str,
+        placement: Placement,
         embedding_share: float = 1.0,
-        products: torch.dtype = torch.float32,
     ) -> None:
         self._names: dict[Tensor, str] = {parameter: name for name, parameter in decoder.named_parameters()}
         matrices = _matrices(decoder, architecture)
@@ -43,25 +43,24 @@ class Optimizer:
         self.parts: list[torch.optim.Optimizer]
         if rule == "muon":
             self.parts = [
-                Muon(matrices, lr=0.0, weight_decay=weight_decay, products=products),
-                _adamw([(rest, 0.0)], device),
+                Muon(matrices, lr=0.0, weight_decay=weight_decay, products=products_of(placement.precision)),
+                _adamw([(rest, 0.0)], placement.device),
             ]
             self._shares.append(embedding_share)
         else:
             groups = [([matrix.parameter for matrix in matrices], weight_decay), (rest, 0.0)]
-            self.parts = [_adamw(groups, device)]
+            self.parts = [_adamw(groups, placement.device)]
 
     @classmethod
     def of(cls, decoder: Decoder, architecture: Architecture, recipe: Recipe, placement: Placement) -> Optimizer:
-        """The one that a recipe asks for; Muon multiplies in bfloat16 where the run does."""
+        """The one that a recipe asks for."""
         return cls(
             decoder,
             architecture,
             recipe.optimizer,
             weight_decay=recipe.weight_decay,
-            device=placement.device,
+            placement=placement,
             embedding_share=recipe.embedding_share,
-            products=products_of(placement.precision),
         )
 
     def set_rate(self, rate: float) -> None:

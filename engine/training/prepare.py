@@ -268,7 +268,7 @@ def _in_time(
 
     reporter(Log(text=f"Measuring how fast a step is, to end within {job.train.max_time}."))
     plan = Planner(
-        replace(job.train, compile=compiled),
+        replace(job.train, compile=compiled),  # so that a compiled run keeps to one length of rows
         facts,
         course_of=lambda recipe, limits: _course(job, corpora, recipe, limits),
         seconds_per_step=lambda recipe, course: seconds_per_step(
@@ -301,11 +301,11 @@ def _compiled(
     """Whether the step is compiled, and why; a run that has begun keeps to it, as it changes the last bits."""
     if resumed and job.train.compile == "auto":
         return False, "the run began without it"
+    if recipe.length_warmup and job.train.compile == "auto":
+        return False, "rows have several lengths, a compiled step has one"
     seconds = expected_seconds(facts, recipe, placement, course)
     if job.train.max_time and seconds is not None:
         seconds = min(seconds, _seconds_left(request, job))
-    if recipe.length_warmup and job.train.compile == "auto":
-        return False, "rows have several lengths, a compiled step has one"
     return decide(job.train.compile, placement, seconds)
 
 

@@ -48,6 +48,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same machine everywhere."""
     monkeypatch.setattr(planning, "known_machine", lambda cache: NO_GPU)
     monkeypatch.setattr("forge_tui.machine_facts.machine_memory", lambda: MachineMemory(4 * GB, 3 * GB))
+    monkeypatch.setattr("engine.processor.cpu_does_bf16", lambda: False)
 
 
 @pytest.fixture

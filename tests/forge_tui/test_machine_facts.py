@@ -22,7 +22,7 @@ FOUND = {"torch": "2", "threads": 2, "devices": [], "mps": False, "gflops": 100.
 def test_a_processor_with_bfloat16_is_expected_to_be_as_fast_as_its_products_in_it(
     monkeypatch: pytest.MonkeyPatch, native: bool, asked: str | bool, precision: str, flops: float
 ) -> None:
-    monkeypatch.setattr("forge_tui.machine_facts.cpu_does_bf16", lambda: native)
+    monkeypatch.setattr("engine.processor.cpu_does_bf16", lambda: native)
     train = TrainSection(threads=4, mixed_precision=asked)  # type: ignore[arg-type]
     machine = machine_of(FOUND, train)
     assert machine.precision == precision and machine.flops == pytest.approx(flops)

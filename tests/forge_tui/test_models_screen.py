@@ -40,7 +40,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(planning, "known_machine", lambda cache: NO_GPU)
     monkeypatch.setattr("forge_tui.machine_facts.machine_memory", lambda: MachineMemory(4 * GB, 3 * GB))
     monkeypatch.setattr("forge_tui.machine_facts.physical_cores", lambda: 4)
-    monkeypatch.setattr("forge_tui.machine_facts.cpu_does_bf16", lambda: False)
+    monkeypatch.setattr("engine.processor.cpu_does_bf16", lambda: False)
 
 
 @pytest.fixture(scope="module")

@@ -19,6 +19,9 @@ from engine.runs.launch import prepare, read_request
 from engine.training.prepare import Prepared, prepare_run
 from engine.training.trainer import train_run
 
+EXACTLY = 'train.mixed_precision="fp32"'
+"""For tests in which the order of sums changes: in bfloat16 it shows in the third digit."""
+
 QUESTIONS = [
     ("What is a loop?", "A loop repeats some steps until a condition ends it."),
     ("Who bakes bread?", "A baker bakes bread, most often early in the morning."),

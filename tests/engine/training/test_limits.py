@@ -14,12 +14,9 @@ from engine.errors import DiskFullError
 from engine.events import Advice, Checkpoint, Done
 from engine.training.checkpoint import found
 
-from .conftest import Recorder, TinyRun
+from .conftest import EXACTLY, Recorder, TinyRun
 
 Make = Callable[..., TinyRun]
-
-FP32 = 'train.mixed_precision="fp32"'
-"""A limit of addresses keeps what the heap has had, and leaves none for the code that bfloat16 products compile."""
 
 SCRIPT = """
 import resource, sys
@@ -63,7 +60,8 @@ def with_limit(run: Path, megabytes: float) -> str:
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_AS")
 def test_the_address_space_limit_halves_the_micro_batch_and_the_run_finishes(tiny_run: Make) -> None:
-    tiny = tiny_run("model.size=nano", "train.batch_size=64", "train.sequence_length=256", "train.epochs=2", FP32)
+    # A limit of addresses keeps what the heap has had, and leaves none for the code that bfloat16 products compile.
+    tiny = tiny_run("model.size=nano", "train.batch_size=64", "train.sequence_length=256", "train.epochs=2", EXACTLY)
     text = "".join(f"Q: Number {n}?\nA: {'This is a long answer about many things. ' * 40}{n}\n\n" for n in range(80))
     (tiny.project.data / "qa.txt").write_text(text)
     output = with_limit(tiny.prepare(), 330)

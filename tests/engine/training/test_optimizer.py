@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -17,13 +18,14 @@ from engine.training.optimizer import Optimizer, Rule
 from engine.training.recipe import Recipe
 
 ARCHITECTURE = Architecture.of(Dimensions(layers=2, dim=64, heads=2, kv_heads=1, ffn=96), 300, 32)
+PLACEMENT = Placement("cpu", "fp32", 1, "", "", "")
 SCALER = torch.amp.GradScaler(enabled=False)
 
 
 def make(rule: Rule, seed: int = 0) -> tuple[Decoder, Optimizer]:
     decoder = Decoder(ARCHITECTURE)
     decoder.init_weights(torch.Generator().manual_seed(seed))
-    return decoder, Optimizer(decoder, ARCHITECTURE, rule, weight_decay=0.1, device="cpu", embedding_share=0.5)
+    return decoder, Optimizer(decoder, ARCHITECTURE, rule, weight_decay=0.1, placement=PLACEMENT, embedding_share=0.5)
 
 
 def train(decoder: Decoder, optimizer: Optimizer, steps: int, rate: float) -> list[float]:
@@ -75,7 +77,7 @@ def test_muon_multiplies_as_the_run_does(
     monkeypatch.setattr(muon, "orthogonalise", watched)
     decoder, _ = make("muon")
     recipe = Recipe(1, "muon", 0.01, 2, 1, 16, 0.1, 0.0, 0.0, 0.0, 1, 1.0)
-    optimizer = Optimizer.of(decoder, ARCHITECTURE, recipe, Placement("cpu", precision, 1, "", "", ""))
+    optimizer = Optimizer.of(decoder, ARCHITECTURE, recipe, replace(PLACEMENT, precision=precision))
     losses = train(decoder, optimizer, 6, 0.01)
     assert set(asked) == {products} and losses[-1] < losses[0]
     assert all(value.dtype is torch.float32 for value in optimizer.tensors().values())

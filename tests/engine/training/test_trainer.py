@@ -16,10 +16,7 @@ from engine.runs.control import Command
 from engine.training.checkpoint import found, same_tensors
 from engine.training.trainer import Trainer
 
-from .conftest import Recorder, TinyRun, corpus
-
-EXACTLY = 'train.mixed_precision="fp32"'
-"""Where the order of sums changes: in bfloat16 it shows in the third digit."""
+from .conftest import EXACTLY, Recorder, TinyRun, corpus
 
 Make = Callable[..., TinyRun]
 
