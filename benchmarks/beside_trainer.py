@@ -1,12 +1,13 @@
 """Tokens a second and peak memory of a training step, beside a plain Hugging Face Trainer with the same Qwen3 shapes.
 
-    python benchmarks/beside_trainer.py [--sizes nano micro tiny small] [--runs 3] [--seconds 15]
+    python benchmarks/beside_trainer.py [--sizes nano micro tiny small] [--runs 3] [--seconds 15] [--compile]
 
 Everybody trains in a process of its own, in turn: ours with Muon and with AdamW in the environment of a worker, the
 Trainer with its default AdamW in the environment of the shell, in fp32 and, where the processor is fast in it, in
-bfloat16 as well. Same vocabulary, rows, length and threads; ours takes the precision that a run would choose here. The
-speed is that of the median step, the table has the median of the runs, the factors are to the faster Trainer. Needs
-`pip install transformers accelerate`.
+bfloat16 as well. Same vocabulary, rows, length and threads; ours takes the precision that a run would choose here, and
+with `--compile` its step is compiled, as `compile = "auto"` does in long runs. The speed is that of the median step,
+the table has the median of the runs, the factors are to the faster Trainer. Needs `pip install
+transformers accelerate`.
 """
 
 from __future__ import annotations
@@ -46,11 +47,12 @@ def main() -> int:
     parser.add_argument("--sizes", nargs="+", default=["nano", "micro", "tiny", "small"], choices=list(ROWS))
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=15.0, help="for each run")
+    parser.add_argument("--compile", action="store_true", help="ours, as in runs of five minutes and more in bf16")
     parser.add_argument("--one", nargs=2, metavar=("KIND", "SIZE"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
         torch.set_num_threads(physical_cores())
-        print(json.dumps(_measured(*arguments.one, arguments.seconds)))
+        print(json.dumps(_measured(*arguments.one, arguments.seconds, compiled=arguments.compile)))
         return 0
     print(
         f"{processor_name()}, {physical_cores()} threads, torch {torch.__version__}, rows of {SEQUENCE_LENGTH} tokens"
@@ -60,7 +62,7 @@ def main() -> int:
         found: dict[str, list[tuple[float, float]]] = {kind: [] for kind in KINDS}
         for _ in range(arguments.runs):
             for kind in KINDS:
-                found[kind].append(_run(kind, size, arguments.seconds))
+                found[kind].append(_run(kind, size, arguments.seconds, compiled=arguments.compile))
         speeds = {kind: statistics.median(speed for speed, _ in runs) for kind, runs in found.items()}
         memory = {kind: statistics.median(peak for _, peak in runs) for kind, runs in found.items()}
         cells = [f"{speeds[kind]:,.0f}, {memory[kind]:,.0f}" for kind in KINDS]
@@ -72,23 +74,27 @@ def main() -> int:
     return 0
 
 
-def _run(kind: str, size: str, seconds: float) -> tuple[float, float]:
+def _run(kind: str, size: str, seconds: float, *, compiled: bool) -> tuple[float, float]:
     environment = dict(os.environ) if kind in PEERS else os.environ | SETTINGS
     command = [sys.executable, "-W", "ignore", __file__, "--one", kind, size, "--seconds", str(seconds)]
+    command += ["--compile"] * compiled
     done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
     speed, peak = json.loads(done.stdout.splitlines()[-1])
     return speed, peak
 
 
-def _measured(kind: str, size: str, seconds: float) -> tuple[float, float]:
+def _measured(kind: str, size: str, seconds: float, *, compiled: bool) -> tuple[float, float]:
     """Tokens a second of the median step, and the most memory that the process has had in megabytes."""
-    times = _trainer(size, seconds, PEERS[kind]) if kind in PEERS else _ours(size, OURS[kind], seconds)
+    if kind in PEERS:
+        times = _trainer(size, seconds, PEERS[kind])
+    else:
+        times = _ours(size, OURS[kind], seconds, compiled=compiled)
     step = statistics.median(times[SKIPPED:])
     return ROWS[size] * SEQUENCE_LENGTH / step, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
 
 
-def _ours(size: str, rule: Rule, seconds: float) -> list[float]:
-    step = training_step(SIZES[size].dimensions, rule, ROWS[size], placement_of("auto"))
+def _ours(size: str, rule: Rule, seconds: float, *, compiled: bool) -> list[float]:
+    step = training_step(SIZES[size].dimensions, rule, ROWS[size], placement_of("auto"), compiled=compiled)
     times: list[float] = []
     until = time.monotonic() + seconds
     while time.monotonic() < until or len(times) <= SKIPPED + 2:

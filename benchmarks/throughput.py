@@ -1,11 +1,12 @@
 """Training speed of nano, tiny and small beside the machine's own matrix-product peak, measured in the same run.
 
-    python benchmarks/throughput.py [--sizes nano tiny small] [--seconds 8] [--precision fp32]
+    python benchmarks/throughput.py [--sizes nano tiny small] [--seconds 8] [--precision fp32] [--compile]
 
 For each size: tokens a second of whole training steps (forward, backward, clipping, AdamW) and the share of the peak
 that the step's floating point operations reach. The peak is measured twice: a large square product (the machine's
 best), and the products of this very step in their own shapes (what the step could reach if nothing else took time).
-The precision is the one that a run would choose here, unless another one is named.
+The precision is the one that a run would choose here, unless another one is named; `--compile` compiles the step, as
+`compile = "auto"` does in long runs.
 Run it alone: one busy neighbour halves the figures.
 """
 
@@ -24,6 +25,7 @@ from engine.model.transformer import Decoder
 from engine.processor import physical_cores, processor_name
 from engine.runs.environment import SETTINGS
 from engine.sizes import SIZES, Dimensions
+from engine.training.compiling import CompiledLoss, Loss
 from engine.training.devices import Placement, place
 from engine.training.optimizer import Optimizer, Rule, products_of
 
@@ -87,7 +89,9 @@ def placement_of(precision: str) -> Placement:
     return place(TrainSection(device="cpu", mixed_precision=precision))  # type: ignore[arg-type]
 
 
-def training_step(dims: Dimensions, rule: Rule, rows: int, placement: Placement) -> Callable[[], None]:
+def training_step(
+    dims: Dimensions, rule: Rule, rows: int, placement: Placement, *, compiled: bool = False
+) -> Callable[[], None]:
     """A whole training step on tokens drawn at random, to be called again and again."""
     architecture = Architecture.of(dims, VOCABULARY, SEQUENCE_LENGTH)
     decoder = Decoder(architecture)
@@ -95,12 +99,16 @@ def training_step(dims: Dimensions, rule: Rule, rows: int, placement: Placement)
     optimizer = Optimizer(decoder, architecture, rule, weight_decay=0.1, placement=placement)
     optimizer.set_rate(1e-4)
     scaler = torch.amp.GradScaler(enabled=False)
+    loss_of: Loss = decoder.loss
+    if compiled:
+        loss_of = CompiledLoss(decoder, lambda event: None)
+        loss_of.warm(rows, SEQUENCE_LENGTH, placement)
     ids = torch.randint(0, VOCABULARY, (rows, SEQUENCE_LENGTH))
     weights = torch.ones(rows, SEQUENCE_LENGTH)
 
     def step() -> None:
         with placement.autocast():
-            loss = decoder.loss(ids, ids, weights) / ids.numel()
+            loss = loss_of(ids, ids, weights) / ids.numel()
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(decoder.parameters(), 1.0)
         optimizer.step(scaler)
@@ -117,18 +125,20 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=8.0, help="for each figure")
     parser.add_argument("--threads", type=int, default=physical_cores())
     parser.add_argument("--precision", default="auto", choices=["auto", "fp32", "bf16"])
+    parser.add_argument("--compile", action="store_true", help="as runs of five minutes and more do in bf16")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     placement = placement_of(arguments.precision)
     dtype = products_of(placement.precision)
+    how = arguments.optimizer + ", compiled" * arguments.compile
     print(f"{processor_name()}, {arguments.threads} threads, torch {torch.__version__}, {platform.python_version()}")
-    print(f"vocabulary {VOCABULARY}, rows of {SEQUENCE_LENGTH} tokens, {placement.precision}, {arguments.optimizer}")
+    print(f"vocabulary {VOCABULARY}, rows of {SEQUENCE_LENGTH} tokens, {placement.precision}, {how}")
     peak = square_peak(arguments.seconds, dtype)
     print(f"peak of a 2048 x 2048 product: {peak / 1e9:.0f} GFLOP/s\n")
     print(f"{'size':<7}{'rows':>5}{'tokens/s':>11}{'GFLOP/s':>10}{'of peak':>9}{'of own shapes':>15}")
     for name in arguments.sizes:
         dims, rows = SIZES[name].dimensions, ROWS[name]
-        step = training_step(dims, arguments.optimizer, rows, placement)
+        step = training_step(dims, arguments.optimizer, rows, placement, compiled=arguments.compile)
         speed = rate(arguments.seconds, rows * SEQUENCE_LENGTH, step)
         own = own_peak(dims, rows * SEQUENCE_LENGTH, arguments.seconds, dtype)
         flops = speed * dims.flops_per_token(VOCABULARY, SEQUENCE_LENGTH)

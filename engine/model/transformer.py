@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Self
 
 import torch
@@ -138,6 +139,10 @@ class Positions:
         """Whether token i may look at tokens 0 to i, of equally many."""
 
 
+Through = Callable[[Block, Tensor, Positions, KeyValueCache | None], Tensor]
+"""What calls a block: the same for each of them, so that it is compiled once."""
+
+
 class Decoder(nn.Module):
     """A decoder-only transformer over token ids."""
 
@@ -205,22 +210,21 @@ class Decoder(nn.Module):
         """
         return functional.linear(self.hidden(ids, cache), self.head_weight).float()
 
-    def hidden(self, ids: Tensor, cache: KeyValueCache | None = None) -> Tensor:
-        """Final normalised states, [B, T] to [B, T, dim]; arguments and errors as in `forward`."""
+    def hidden(self, ids: Tensor, cache: KeyValueCache | None = None, through: Through | None = None) -> Tensor:
+        """Final normalised states, [B, T] to [B, T, dim]; arguments and errors as in `forward` and `loss`."""
         positions = self._positions(ids.shape[1], cache)
         x: Tensor = self.embed(ids)
         recompute = self.activation_checkpointing and cache is None and torch.is_grad_enabled()
         for block in self.blocks:
-            if recompute:
-                x = checkpoint(block, x, positions, None, use_reentrant=False)
-            else:
-                x = block(x, positions, cache)
+            assert isinstance(block, Block)
+            call = block if through is None else partial(through, block)
+            x = checkpoint(call, x, positions, None, use_reentrant=False) if recompute else call(x, positions, cache)
         if cache is not None:
             cache.length += ids.shape[1]
         normed: Tensor = self.norm(x)
         return normed
 
-    def loss(self, ids: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+    def loss(self, ids: Tensor, targets: Tensor, weights: Tensor, through: Through | None = None) -> Tensor:
         """Sum over tokens of weight x nats.
 
         Sums of several micro-batches, divided by the sum of all their weights, are the mean over their tokens: how a
@@ -230,11 +234,12 @@ class Decoder(nn.Module):
             ids: [B, T] int64.
             targets: [B, T] int64: the token that follows each of `ids`; any id where the weight is 0.
             weights: [B, T] float: 0 leaves a position out of loss and gradient.
+            through: what calls each block, where they are not simply called.
 
         Returns:
             A float32 scalar.
         """
-        hidden = self.hidden(ids)
+        hidden = self.hidden(ids, through=through)
         return weighted_cross_entropy(hidden.flatten(0, 1), self.head_weight, targets.flatten(), weights.flatten())
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:

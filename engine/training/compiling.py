@@ -1,13 +1,13 @@
 """torch.compile for the step of training: only where the time it takes comes back, and never a reason to fail.
 
-On a processor it does so only in bfloat16, where products are so quick that the rest is half of a step: measured with
-torch 2.13 on two cores with AVX-512 BF16 and a worker's own environment (the allocator keeps its memory), nano makes
-29,500 and 32,300 tokens a second as it is and 38,700 and 36,900 compiled, in turn, tiny 9,800 and 10,300 against 12,300
-and 12,100, small 2,500 and 2,560 against 2,750 and 2,970. In fp32, without AVX-512, nano makes 7,190, 9,140 and 9,070
-as it is and 8,810, 8,430 and 8,280 compiled; micro and tiny differ by less than 5 %. On GPUs small models wait for
-launches, which it fuses (nanoGPT on an A100: 250 to 135 ms a step). Compiling takes half a minute, seconds with a warm
-cache, for each shape: so there is one for each length of rows, and rows without weight fill a micro-batch that is not
-full.
+What is compiled is a block, once for all of them: 13 s where compiling the whole loss took 23 to 66 s, 3 s with a warm
+cache, and as good a gain. On a processor it does so only in bfloat16, where products are so quick that the rest is half
+of a step: measured in turn with torch 2.13 on two cores with AVX-512 BF16 and a worker's own environment (the allocator
+keeps its memory), forward and backward passes of nano, tiny and small are 1.16, 1.19 and 1.18 times as fast. In fp32 it
+gains nothing: nano 0.96 times there, small 1.03; without AVX-512 nano makes 7,190, 9,140 and 9,070 tokens a second as
+it is and 8,810, 8,430 and 8,280 compiled. On GPUs small models wait for launches, which it fuses (nanoGPT on an A100:
+250 to 135 ms a step). Each shape is compiled by itself: so there is one for each length of rows, and rows without
+weight fill a micro-batch that is not full.
 """
 
 from __future__ import annotations
@@ -27,14 +27,15 @@ from torch import Tensor
 from engine.events import Log
 
 if TYPE_CHECKING:
-    from engine.model.transformer import Decoder
+    from engine.model.cache import KeyValueCache
+    from engine.model.transformer import Block, Decoder, Positions, Through
     from engine.runs.channel import Reporter
     from engine.training.devices import Placement
 
 DEVICES = ("cpu", "cuda")
 """Where it works."""
-LONG = 600.0
-"""Seconds of training from which it pays: a tenth of them is more than compiling takes."""
+LONG = 300.0
+"""Seconds of training from which it pays: a tenth of them is as much as compiling takes on a slow day (27 s)."""
 COMPILERS = ("g++", "clang++", "c++")
 
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -76,7 +77,7 @@ def _missing(device: str) -> str:
 
 
 class CompiledLoss:
-    """`Decoder.loss`, compiled for full micro-batches; the plain one for good once compiling has failed.
+    """`Decoder.loss` with compiled blocks, for full micro-batches; the plain one for good once compiling has failed.
 
     Args:
         decoder: Whose loss it is.
@@ -88,8 +89,7 @@ class CompiledLoss:
 
         torch._inductor.config.compile_threads = 1  # no pool of processes that could outlive a killed worker
         _keep_tqdm_in_this_process()
-        self._plain: Loss = decoder.loss
-        self._compiled: Loss | None = torch.compile(decoder.loss, dynamic=False)
+        self._through: Through | None = torch.compile(_through, dynamic=False)
         self._decoder, self._report = decoder, report
         self.tokens = 1
         """In the rows of every micro-batch that is computed; fewer rows are filled up."""
@@ -108,27 +108,34 @@ class CompiledLoss:
         except TorchDynamoException as error:
             self._give_up(error)
         self._decoder.zero_grad(set_to_none=True)
-        if self._compiled is not None:
+        if self._through is not None:
             self._report(Log(text=f"Compiled the training step in {time.monotonic() - began:.0f} s."))
 
     def __call__(self, ids: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
         """As `Decoder.loss`."""
         from torch._dynamo.exc import TorchDynamoException
 
-        if self._compiled is None:
-            return self._plain(ids, targets, weights)
+        if self._through is None:
+            return self._decoder.loss(ids, targets, weights)
         missing = self.tokens // ids.shape[1] - len(ids)
         try:
-            return self._compiled(*(_filled(tensor, missing) for tensor in (ids, targets, weights)))
+            return self._decoder.loss(
+                _filled(ids, missing), _filled(targets, missing), _filled(weights, missing), self._through
+            )
         except TorchDynamoException as error:
             self._give_up(error)
-        return self._plain(ids, targets, weights)
+        return self._decoder.loss(ids, targets, weights)
 
     def _give_up(self, error: Exception) -> None:
         print(f"torch.compile: {type(error).__name__}: {error}")
-        self._compiled = None
+        self._through = None
         text = "Compiling failed: training goes on without it. The reason is in the run's worker.log."
         self._report(Log(text=text, level="warning"))
+
+
+def _through(block: Block, x: Tensor, positions: Positions, cache: KeyValueCache | None) -> Tensor:
+    called: Tensor = block(x, positions, cache)
+    return called
 
 
 def _keep_tqdm_in_this_process() -> None:

@@ -28,7 +28,7 @@ MOST_SECONDS = 10.0
 RESERVE = 0.08
 """Kept back: machines do not run evenly, and the end (saving, samples, publishing) takes a moment."""
 END_SECONDS = 2.0
-WARM_COMPILE_SECONDS = 10.0
+WARM_COMPILE_SECONDS = 5.0
 """When it has been compiled before, as it is while the speed is measured."""
 FORWARD_SHARE = 1 / 3
 """Of a training step's work, what evaluating as many tokens takes."""

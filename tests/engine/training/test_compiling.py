@@ -7,15 +7,19 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+import torch
 from safetensors.torch import load_file
 
 from engine.events import Log, Plan, Step
 from engine.job_file import load_job
+from engine.model.architecture import Architecture
+from engine.model.transformer import Decoder
 from engine.runs.control import Command
 from engine.runs.launch import read_request
+from engine.sizes import Dimensions
 from engine.training import compiling
 from engine.training.checkpoint import found, same_tensors
-from engine.training.compiling import decide
+from engine.training.compiling import CompiledLoss, decide
 from engine.training.devices import Placement
 from engine.training.prepare import prepare_run
 
@@ -74,7 +78,6 @@ def test_without_a_compiler_it_is_not_used(monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_compiler_that_fails_does_not_end_the_run(
     tiny_run: Make, monkeypatch: pytest.MonkeyPatch, compiler: None
 ) -> None:
-    import torch
     from torch._dynamo.exc import InternalTorchDynamoError
 
     def broken(*arguments: object) -> None:
@@ -85,6 +88,34 @@ def test_a_compiler_that_fails_does_not_end_the_run(
     assert code == 0
     warnings = [log.text for log in recorder.of(Log) if log.level == "warning"]  # type: ignore[attr-defined]
     assert len([text for text in warnings if text.startswith("Compiling failed")]) == 1
+
+
+@pytest.mark.parametrize("recompute", [False, True])
+def test_a_block_is_compiled_once_for_all_of_them(monkeypatch: pytest.MonkeyPatch, recompute: bool) -> None:
+    real, graphs = torch.compile, []
+
+    def counted(graph: torch.fx.GraphModule, inputs: object) -> Callable[..., object]:
+        graphs.append(graph)
+        return graph.forward
+
+    monkeypatch.setattr(torch, "compile", lambda body, **more: real(body, backend=counted, **more))
+    architecture = Architecture.of(Dimensions(layers=3, dim=64, heads=2, kv_heads=1, ffn=96), 64, 32)
+    decoder = Decoder(architecture)
+    decoder.init_weights(torch.Generator().manual_seed(0))
+    decoder.activation_checkpointing = recompute
+    compiled = CompiledLoss(decoder, Recorder())  # type: ignore[arg-type]
+    compiled.warm(4, 32, PROCESSOR)
+    assert len(graphs) == 1
+    ids = torch.randint(0, 64, (4, 32), generator=torch.Generator().manual_seed(1))
+    gradients = []
+    for loss_of in (decoder.loss, compiled):
+        loss_of(ids, ids.roll(-1, 1), torch.ones(4, 32)).backward()
+        gradients.append([parameter.grad for parameter in decoder.parameters()])
+        decoder.zero_grad(set_to_none=True)
+    assert len(graphs) == 1
+    for plain, other in zip(*gradients, strict=True):
+        assert plain is not None and other is not None
+        torch.testing.assert_close(plain, other)
 
 
 @needs_compiler
