@@ -105,6 +105,8 @@ class TrainSection:
     """Share of the steps in which the learning rate rises."""
     length_warmup: Auto | Fraction = "auto"
     """Share of the steps that read their rows in pieces, of 64 tokens first, then of twice as many; 0: whole rows."""
+    bpe_dropout: Auto | Annotated[float, Meta(ge=0.0, le=0.5)] = "auto"
+    """Share of the tokens split at random into what they were merged from, in all but the last epochs."""
     gradient_clip: Annotated[float, Meta(ge=0.0, le=1_000_000.0)] = 1.0
     """Largest norm of the gradient; 0 switches clipping off."""
     prompt_weight: Auto | Fraction = "auto"

@@ -22,7 +22,7 @@ from forge_tui.machine_facts import Machine
 Fit = Literal["fits", "tight", "too large"]
 LEFT_OPEN = (
     "epochs", "learning_rate", "batch_size", "gradient_accumulation", "sequence_length", "weight_decay", "average",
-    "warmup", "length_warmup", "save_every", "prompt_weight", "optimizer",
+    "warmup", "length_warmup", "bpe_dropout", "save_every", "prompt_weight", "optimizer",
 )  # fmt: skip
 """Keys of [train] that the recipe decides."""
 BYTES_PER_TOKEN = 3.0

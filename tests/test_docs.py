@@ -12,6 +12,7 @@ from engine.job_reference import page
 from engine.sizes import LADDER, dimensions_of
 from engine.text.dataset import SCORED_TOKENS
 from engine.training import guard, recipe
+from engine.training.course import SPLIT_EPOCHS
 from engine.training.length_warmup import SHORTEST
 from engine.training.schedule import HOLD
 
@@ -61,6 +62,8 @@ def test_the_documented_rules_of_the_recipe_are_its_own() -> None:
     assert halved in rows["`average`"]
     assert f"up to {recipe.LENGTH_WARMUP:.0%} of".replace("%", " %") in rows["`length_warmup`"]
     assert f"of {SHORTEST} tokens first" in rows["`length_warmup`"]
+    assert rows["`bpe_dropout`"].startswith(f"{recipe.BPE_DROPOUT} from scratch")
+    assert f"first {SPLIT_EPOCHS:.0%} of the epochs".replace("%", " %") in rows["`bpe_dropout`"]
     assert f"1 from scratch, {recipe.FINE_TUNE_PROMPT_WEIGHT} when" in rows["`prompt_weight`"]
     assert f"up to {HOLD:.0%}".replace("%", " %") in rows["the schedule"]
     assert f"of at most {SCORED_TOKENS:,} tokens" in rows["evaluation"]

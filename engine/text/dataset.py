@@ -11,6 +11,7 @@ after an interruption, with another batch size, or on another number of devices.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -27,6 +28,7 @@ from engine.text.packing import rows_for
 from engine.text.shuffle import permutation, state_of, uniform
 from engine.text.split import HeldOut, hold_out
 from engine.text.token_cache import DataFile, Progress, TokenFile, cache_tokens
+from engine.text.token_splitting import counted, most_splits, split_documents
 from engine.text.tokenizer import Tokenizer
 
 __all__ = ["Batch", "Corpus", "DataFile", "EpochOrder", "build", "corpus_of"]
@@ -201,13 +203,23 @@ class Corpus:
         """How many are held out, or why none are, in words."""
         return self.held_out.reason
 
-    def rows(self, epoch: int, *, sequence_length: int, seed: int) -> int:
-        """Rows of an epoch without packing it: exact, cheap, the same for every epoch when all weights are whole."""
+    def rows(self, epoch: int, *, sequence_length: int, seed: int, split: float = 0.0) -> int:
+        """Rows of an epoch without packing it: exact, cheap, the same for every epoch when all weights are whole.
+
+        Where tokens are split it is not exact, but as many as it takes.
+        """
         repeated = self._in_epoch(epoch, seed)
         lengths = self.documents.tokens[repeated]
-        return rows_for(int(lengths.sum(dtype=np.int64)), int(lengths.max(initial=0)), sequence_length)
+        tokens, longest = int(lengths.sum(dtype=np.int64)), int(lengths.max(initial=0))
+        if split:
+            splits = most_splits(self._divisible, self.tokenizer.merges, split)
+            tokens += math.ceil(splits * tokens / max(1, self.train_tokens))
+            longest *= 2
+        return rows_for(tokens, longest, sequence_length)
 
-    def epoch(self, epoch: int, *, sequence_length: int, seed: int, prompt_weight: float = 1.0) -> EpochOrder:
+    def epoch(
+        self, epoch: int, *, sequence_length: int, seed: int, prompt_weight: float = 1.0, split: float = 0.0
+    ) -> EpochOrder:
         """The training documents in the order of an epoch (from 0), packed into rows.
 
         Args:
@@ -215,10 +227,20 @@ class Corpus:
             sequence_length: Tokens a row predicts.
             seed: Of the order.
             prompt_weight: 1 trains on all tokens (building); below, see `mask.weight_of` (fine-tuning).
+            split: Probability with which a token is split into what it was merged from, see `token_splitting`.
         """
         repeated = self._in_epoch(epoch, seed)
         shuffled = repeated[permutation(len(repeated), state_of("documents", seed, epoch))]
-        return self._packed(shuffled, sequence_length, prompt_weight, state_of("rows", seed, epoch))
+        documents = self.documents
+        if split:
+            documents = split_documents(documents, shuffled, self.tokenizer.merges, split, seed, epoch)
+            shuffled = np.arange(len(shuffled), dtype=np.int32)
+        return self._packed(shuffled, sequence_length, prompt_weight, state_of("rows", seed, epoch), documents)
+
+    @cached_property
+    def _divisible(self) -> NDArray[np.int64]:
+        """How often each token id that can be split comes in the training documents."""
+        return counted(self.documents, self.trained, self.tokenizer.merges)
 
     @cached_property
     def scored(self) -> NDArray[np.int64]:
@@ -248,10 +270,15 @@ class Corpus:
         return np.repeat(self.trained, times.astype(np.int64))
 
     def _packed(
-        self, which: NDArray[Any], sequence_length: int, prompt_weight: float, shuffle: int | None
+        self,
+        which: NDArray[Any],
+        sequence_length: int,
+        prompt_weight: float,
+        shuffle: int | None,
+        documents: Documents | None = None,
     ) -> EpochOrder:
         return EpochOrder(
-            self.documents,
+            documents or self.documents,
             which.astype(np.int32),
             sequence_length,
             byte_lengths=self._byte_lengths,

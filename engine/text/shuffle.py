@@ -31,7 +31,11 @@ def uniform(values: NDArray[np.uint64], state: int = 0) -> NDArray[np.float64]:
     return (mix(values, state) >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
+def sequence(size: int) -> NDArray[np.uint64]:
+    """As many values that are all different and far apart, for `mix` and `uniform`."""
+    return np.arange(size, dtype=np.uint64) * np.uint64(_GOLDEN)
+
+
 def permutation(size: int, state: int) -> NDArray[np.int64]:
     """The numbers below `size` in random order."""
-    sequence = np.arange(size, dtype=np.uint64) * np.uint64(_GOLDEN)
-    return np.argsort(mix(sequence, state), kind="stable")
+    return np.argsort(mix(sequence(size), state), kind="stable")

@@ -38,6 +38,7 @@ from engine.text.chat_template import (
     turn_segments,
 )
 from engine.text.conversation import TOOL_TAGS, Document, Turn
+from engine.text.merges import Merges
 from engine.text.stream_decoder import StreamDecoder
 from engine.text.tokenizer_file import (
     TOKENIZER_FILE,
@@ -258,6 +259,11 @@ class Tokenizer:
     def byte_lengths(self) -> list[int]:
         """UTF-8 bytes of text of every id, 0 for control tokens: what bits per byte are counted over."""
         return [len(self.token_bytes(token)) for token in range(self.vocabulary)]
+
+    @cached_property
+    def merges(self) -> Merges:
+        """What each token was merged from."""
+        return Merges.of(self._definition["model"], self.vocabulary)
 
     @cached_property
     def _token_bytes(self) -> list[bytes]:

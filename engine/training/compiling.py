@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 DEVICES = ("cpu", "cuda")
 """Where it works."""
-LONG = 300.0
+LONG = 270.0
 """Seconds of training from which it pays: a tenth of them is as much as compiling takes on a slow day (27 s)."""
 COMPILERS = ("g++", "clang++", "c++")
 

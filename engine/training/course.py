@@ -13,6 +13,9 @@ from engine.training.schedule import Schedule
 if TYPE_CHECKING:
     from engine.text.dataset import Batch, Corpus, EpochOrder
 
+SPLIT_EPOCHS = 0.7
+"""Share of the epochs whose tokens are split, where any are."""
+
 
 @dataclass(frozen=True, slots=True)
 class Position:
@@ -55,6 +58,8 @@ class CourseStage:
     prompt_weight: float
     length_warmup: float = 0.0
     """Share of the steps that read their rows in pieces."""
+    split: float = 0.0
+    """Probability with which a token is split into what it was merged from; in the last epochs none is."""
     limit: int = 0
     """Steps at most, where the run is planned for a time; 0: all of its epochs."""
     _order: tuple[int, EpochOrder] | None = field(default=None, init=False)
@@ -63,7 +68,7 @@ class CourseStage:
     pieces: LengthWarmup = field(init=False)
 
     def __post_init__(self) -> None:
-        rows = self.corpus.rows(0, sequence_length=self.sequence_length, seed=self.seed)
+        rows = self.corpus.rows(0, sequence_length=self.sequence_length, seed=self.seed, split=self.split)
         self.steps_per_epoch = max(1, math.ceil(rows / self.rows_per_step))
         self.schedule = Schedule(self.learning_rate, self.steps, max(1, round(self.warmup * self.steps)))
         self.pieces = LengthWarmup(self.sequence_length, self.steps, self.length_warmup)
@@ -79,12 +84,21 @@ class CourseStage:
         """Epochs that it really takes; not whole where the run is planned for a time."""
         return self.steps / self.steps_per_epoch
 
+    @property
+    def split_epochs(self) -> int:
+        """Epochs, from the first one on, whose tokens are split; the rest reads text as it will be read later."""
+        return round(SPLIT_EPOCHS * self.passes) if self.split else 0
+
     def order(self, epoch: int) -> EpochOrder:
         """The packed rows of an epoch; the last one asked for is kept."""
         if self._order is None or self._order[0] != epoch:
             self._order = None  # two epochs' packings at once would be the peak of the memory
             order = self.corpus.epoch(
-                epoch, sequence_length=self.sequence_length, seed=self.seed, prompt_weight=self.prompt_weight
+                epoch,
+                sequence_length=self.sequence_length,
+                seed=self.seed,
+                prompt_weight=self.prompt_weight,
+                split=self.split if epoch < self.split_epochs else 0.0,
             )
             self._order = (epoch, order)
         return self._order[1]

@@ -233,6 +233,7 @@ def _course(job: Job, corpora: list[Corpus], recipe: Recipe, limits: list[int]) 
             seed=job.train.seed,
             warmup=recipe.warmup,
             length_warmup=0.0 if stages else recipe.length_warmup,  # later stages go on with a model that can read
+            split=0.0 if stages else recipe.bpe_dropout,
             prompt_weight=recipe.prompt_weight,
         )
 
@@ -324,6 +325,7 @@ def _settled(
         average=recipe.average,
         warmup=recipe.warmup,
         length_warmup=recipe.length_warmup,
+        bpe_dropout=recipe.bpe_dropout,
         save_every=recipe.save_every,
         prompt_weight=recipe.prompt_weight,
         mixed_precision=placement.precision,
@@ -374,8 +376,11 @@ def _as_it_began(stored: Mapping[str, Any], recipe: Recipe) -> Recipe:
 
     The model may have been published since, or the program changed; either would end in other weights.
     """
-    if stored and "length_warmup" not in stored.get("train", {}):
-        recipe = replace(recipe, length_warmup=0.0)  # begun when there was no such key
+    train = stored.get("train", {})
+    if stored and "length_warmup" not in train:  # begun when there was no such key
+        recipe = replace(recipe, length_warmup=0.0)
+    if stored and "bpe_dropout" not in train:
+        recipe = replace(recipe, bpe_dropout=0.0)
     share = stored.get("resolved", {}).get("embedding_share")
     return recipe if share is None else replace(recipe, embedding_share=float(share))
 

@@ -22,6 +22,7 @@ CLASSIC = {
     "average": 0.0,
     "warmup": 0.02,
     "length_warmup": 0.0,
+    "bpe_dropout": 0.0,
     "prompt_weight": 1.0,
 }
 """The numbers of the training guide (and AdamW's usual decay, which it does not name)."""
@@ -48,6 +49,10 @@ FINE_TUNE_EMBEDDING_SHARE = 0.5
 """The same at most, where a model goes on."""
 LENGTH_WARMUP = 0.7
 """Share of the steps that read their rows in pieces."""
+BPE_DROPOUT = 0.1
+"""Share of the tokens that are split where data are repeated."""
+MOST_TOKENS_TO_SPLIT = 50_000_000
+"""In an epoch: an epoch's split tokens are kept in memory, three bytes each."""
 HARDLY_REPEATED = 2
 """Epochs up to which data count as new."""
 TARGET_STEPS = 1200
@@ -105,6 +110,8 @@ class Recipe:
     warmup: float
     length_warmup: float
     """Share of the steps that read their rows in pieces."""
+    bpe_dropout: float
+    """Probability with which a token is split into what it was merged from."""
     save_every: int
     prompt_weight: float
     embedding_share: float = 1.0
@@ -173,6 +180,7 @@ def resolve(train: TrainSection, facts: Facts) -> Recipe:
     average = choose("average", *_average(facts))
     warmup = choose("warmup", *_warmup(facts, rule, steps))
     pieces = choose("length_warmup", *_length_warmup(train, facts, length))
+    split = choose("bpe_dropout", *_bpe_dropout(facts))
     every = choose("save_every", *_save_every(facts))
     prompt = choose("prompt_weight", *_prompt_weight(facts))
     choose.why |= {
@@ -192,6 +200,7 @@ def resolve(train: TrainSection, facts: Facts) -> Recipe:
         average=average,
         warmup=warmup,
         length_warmup=pieces,
+        bpe_dropout=split,
         save_every=every,
         prompt_weight=prompt,
         embedding_share=share_of_rate,
@@ -365,6 +374,17 @@ def _length_warmup(train: TrainSection, facts: Facts, length: int) -> tuple[floa
     if facts.device != "cpu" or train.compile is True:
         return 0.0, "none: a compiled step has one length, and GPUs have not been measured"
     return LENGTH_WARMUP, f"rows are read in pieces of {shortest} tokens first, then of twice as many: quicker to learn"
+
+
+def _bpe_dropout(facts: Facts) -> tuple[float, str]:
+    """Text that is seen many times is memorised less when it never looks the same (arXiv 1910.13267, 2506.01687)."""
+    if facts.continuing or facts.grown:
+        return 0.0, "none: a model that goes on has learnt the tokens as they are"
+    if facts.epochs <= HARDLY_REPEATED:
+        return 0.0, "none: the data are hardly repeated"
+    if facts.tokens_per_epoch > MOST_TOKENS_TO_SPLIT:
+        return 0.0, "none: an epoch's tokens are kept in memory for it, and these are too many"
+    return BPE_DROPOUT, f"the data are seen {facts.epochs} times: each time a tenth of the tokens is split differently"
 
 
 def _save_every(facts: Facts) -> tuple[int, str]:

@@ -50,6 +50,7 @@ KEYS: list[tuple[str, Any, list[Any], list[Any]]] = [
     ("train.max_time", "", ["30m", "1h30m", ""], ["30", "soon", 30]),
     ("train.warmup", "auto", [0, 1, 0.5], [-0.1, 1.1]),
     ("train.length_warmup", "auto", [0, 1, 0.5], [-0.1, 1.1]),
+    ("train.bpe_dropout", "auto", [0, 0.1, 0.5], [-0.1, 0.6]),
     ("train.gradient_clip", 1.0, [0, 1_000_000], [-1, 1_000_001, "auto"]),
     ("train.prompt_weight", "auto", [0, 1], [-0.1, 1.1]),
     ("train.early_stop", 0, [0, 1_000_000], [-1, 1_000_001, "auto"]),
@@ -124,8 +125,8 @@ def test_key(key: str, default: Any, good: list[Any], bad: list[Any]) -> None:
     "key",
     [
         "data.validation", "train.learning_rate", "train.save_minutes", "train.checkpoint_budget", "train.weight_decay",
-        "train.warmup", "train.length_warmup", "train.gradient_clip", "train.prompt_weight", "train.epochs",
-        "train.save_every", "eval.every",
+        "train.warmup", "train.length_warmup", "train.bpe_dropout", "train.gradient_clip", "train.prompt_weight",
+        "train.epochs", "train.save_every", "eval.every",
     ],
 )  # fmt: skip
 def test_numbers_that_are_none_are_refused(key: str, number: str) -> None:

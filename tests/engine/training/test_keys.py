@@ -81,6 +81,7 @@ def test_data_deduplicate_drops_repeated_documents(tiny_run: Make) -> None:
         ("train.weight_decay=0.7", ("job", "train", "weight_decay"), 0.7),
         ("train.warmup=0.5", ("job", "train", "warmup"), 0.5),
         ("train.length_warmup=0.5", ("job", "train", "length_warmup"), 0.5),
+        ("train.bpe_dropout=0.2", ("job", "train", "bpe_dropout"), 0.2),
         ("train.prompt_weight=0.25", ("job", "train", "prompt_weight"), 0.25),
     ],
 )
@@ -130,6 +131,7 @@ def test_every_auto_has_a_value_and_a_reason(tiny_run: Make) -> None:
         "weight_decay",
         "warmup",
         "length_warmup",
+        "bpe_dropout",
         "save_every",
         "prompt_weight",
         "mixed_precision",
