@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import itertools
+from array import array
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
+
+import numpy as np
 
 from engine.errors import DataError
 from engine.events import Advice, Log
@@ -41,7 +44,7 @@ def settle_tokenizer(run: Path, project: Project, job: Job, start: ModelInfo | N
     asked = job.model.vocabulary
     vocabulary = suggest_vocabulary(size)[0] if asked == "auto" else asked
     reporter(Log(text=f"Building a tokenizer of {vocabulary:,} tokens from {size / 1e6:.2f} MB of text."))
-    tokenizer = Tokenizer.train(training_texts(documents_of(project, job), text_bytes=size), vocabulary)
+    tokenizer = Tokenizer.train(training_texts(_to_learn_from(project, job, size), text_bytes=size), vocabulary)
     if tokenizer.vocabulary < vocabulary and asked != "auto":
         reporter(
             Advice(
@@ -56,6 +59,26 @@ def settle_tokenizer(run: Path, project: Project, job: Job, start: ModelInfo | N
     tokenizer.save(temporary)
     temporary.rename(run / TOKENIZER)
     return tokenizer
+
+
+def _to_learn_from(project: Project, job: Job, size: int) -> Iterator[Document]:
+    """The documents without those that will be held out: their words must not have tokens of their own.
+
+    With many tokens for little text, validation would flatter otherwise (measured: 600 kB, 8,192 tokens). Of so much
+    text that only a sample is learnt from, a document's own words do not become tokens, and nobody reads it twice.
+    """
+    from engine.text.split import hold_out, text_hash
+    from engine.text.tokenizer import SAMPLE_BYTES
+
+    if size > SAMPLE_BYTES:
+        return documents_of(project, job)
+    hashes, lengths = array("Q"), array("i")
+    for document in documents_of(project, job):
+        hashes.append(text_hash(document))
+        lengths.append(sum(len(turn.text) for turn in document.turns))
+    split = hold_out(np.array(hashes, np.uint64), np.array(lengths, np.int32), job.data.validation, SPLIT_SEED)
+    pairs = zip(documents_of(project, job), split.mask.tolist(), strict=False)
+    return (document for document, held_out in pairs if not held_out)
 
 
 def paths_of(project: Project, entry: DataFile) -> list[Path]:
