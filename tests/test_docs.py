@@ -62,7 +62,8 @@ def test_the_documented_rules_of_the_recipe_are_its_own() -> None:
     assert halved in rows["`average`"]
     assert f"up to {recipe.LENGTH_WARMUP:.0%} of".replace("%", " %") in rows["`length_warmup`"]
     assert f"of {SHORTEST} tokens first" in rows["`length_warmup`"]
-    assert rows["`bpe_dropout`"].startswith(f"{recipe.BPE_DROPOUT} from scratch")
+    split = f"{recipe.BPE_DROPOUT} from scratch where data are seen {recipe.OFTEN} times or more"
+    assert rows["`bpe_dropout`"].startswith(split)
     assert f"first {SPLIT_EPOCHS:.0%} of the epochs".replace("%", " %") in rows["`bpe_dropout`"]
     assert f"1 from scratch, {recipe.FINE_TUNE_PROMPT_WEIGHT} when" in rows["`prompt_weight`"]
     assert f"up to {HOLD:.0%}".replace("%", " %") in rows["the schedule"]

@@ -50,7 +50,9 @@ FINE_TUNE_EMBEDDING_SHARE = 0.5
 LENGTH_WARMUP = 0.7
 """Share of the steps that read their rows in pieces."""
 BPE_DROPOUT = 0.1
-"""Share of the tokens that are split where data are repeated."""
+"""Share of the tokens that are split where data are seen often."""
+OFTEN = 6
+"""Epochs from which on that is."""
 MOST_TOKENS_TO_SPLIT = 50_000_000
 """In an epoch: an epoch's split tokens are kept in memory, three bytes each."""
 HARDLY_REPEATED = 2
@@ -377,11 +379,16 @@ def _length_warmup(train: TrainSection, facts: Facts, length: int) -> tuple[floa
 
 
 def _bpe_dropout(facts: Facts) -> tuple[float, str]:
-    """Text that is seen many times is memorised less when it never looks the same (arXiv 1910.13267, 2506.01687)."""
+    """Text that is seen many times is memorised less when it never looks the same (arXiv 1910.13267, 2506.01687).
+
+    Measured at size nano, bits per byte of chapters that neither tokenizer nor model had seen, without and with it: 200
+    kB seen ten times 1.748 and 1.716, 600 kB seen eight times 1.506 and 1.486, 2.4 MB seen three times 1.252 and 1.259
+    (4,096 tokens), 1.233 and 1.248 (8,192); of its own held-out text, 220 kB of mixed text ten times 1.584 and 1.564.
+    """
     if facts.continuing or facts.grown:
         return 0.0, "none: a model that goes on has learnt the tokens as they are"
-    if facts.epochs <= HARDLY_REPEATED:
-        return 0.0, "none: the data are hardly repeated"
+    if facts.epochs < OFTEN:
+        return 0.0, f"none: it gains where data are seen {OFTEN} times or more"
     if facts.tokens_per_epoch > MOST_TOKENS_TO_SPLIT:
         return 0.0, "none: an epoch's tokens are kept in memory for it, and these are too many"
     return BPE_DROPOUT, f"the data are seen {facts.epochs} times: each time a tenth of the tokens is split differently"

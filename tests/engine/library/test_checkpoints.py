@@ -24,15 +24,15 @@ from engine.runs.state import runs_of, write_state
 
 def test_the_list_has_steps_sizes_and_figures(project: Project) -> None:
     newest, older = list_checkpoints(project, "tiny")
-    assert (newest.step, older.step) == (51, 34)
+    assert (newest.step, older.step) == (48, 32)
     assert newest.best and not older.best
     assert newest.val_bpb is not None and older.val_bpb is not None and newest.val_bpb < older.val_bpb
     assert newest.resumable and newest.bytes > 300_000 and newest.phase == "finished"
-    assert json.loads(json.dumps(newest.to_dict()))["step"] == 51
+    assert json.loads(json.dumps(newest.to_dict()))["step"] == 48
 
 
 @pytest.mark.parametrize(
-    ("which", "step"), [("34", 34), ("step-00000034", 34), ("best", 51), ("newest", 51), ("51", 51)]
+    ("which", "step"), [("32", 32), ("step-00000032", 32), ("best", 48), ("newest", 48), ("48", 48)]
 )
 def test_a_checkpoint_is_found_by_many_names(project: Project, which: str, step: int) -> None:
     assert find_checkpoint(project, "tiny", which).step == step
@@ -41,12 +41,12 @@ def test_a_checkpoint_is_found_by_many_names(project: Project, which: str, step:
 
 
 def test_one_that_is_not_there_is_said_with_those_that_are(project: Project) -> None:
-    with pytest.raises(UsageError, match="step-00000051"):
+    with pytest.raises(UsageError, match="step-00000048"):
         find_checkpoint(project, "tiny", "7")
 
 
 def test_an_inspection_reads_every_byte(project: Project) -> None:
-    checkpoint = find_checkpoint(project, "tiny", "34")
+    checkpoint = find_checkpoint(project, "tiny", "32")
     told: list[int] = []
     found = inspect_checkpoint(checkpoint, told.append)
     assert not found.problem and found.tokens > 0 and "optimizer.safetensors" in found.files
@@ -65,14 +65,14 @@ def test_an_unfinished_and_a_damaged_checkpoint_are_listed_as_such(project: Proj
     problems = [entry.problem for entry in list_checkpoints(project, "tiny")]
     assert "never finished" in problems[0] and "set aside" in problems[1]
     with pytest.raises(ModelError, match="never finished"):
-        restore_checkpoint(project, "tiny", "51")
+        restore_checkpoint(project, "tiny", "48")
 
 
 def test_a_restored_checkpoint_is_the_model_and_the_old_one_is_in_the_trash(project: Project) -> None:
     before = find_entry(project, "tiny")
-    checkpoint, kept = restore_checkpoint(project, "tiny", "34")
+    checkpoint, kept = restore_checkpoint(project, "tiny", "32")
     entry = find_entry(project, "tiny")
-    assert (entry.val_bpb, entry.lineage[-1].steps) == (checkpoint.val_bpb, 34)
+    assert (entry.val_bpb, entry.lineage[-1].steps) == (checkpoint.val_bpb, 32)
     assert len(entry.lineage) == 1 and entry.lineage[0].run == checkpoint.run
     assert entry.data == before.data and entry.conversation
     assert all(finding.verdict == "good" for finding in verify(project, "tiny"))
@@ -87,7 +87,7 @@ def test_a_restored_checkpoint_is_the_model_and_the_old_one_is_in_the_trash(proj
 
 def test_transformers_opens_a_restored_checkpoint(project: Project) -> None:
     transformers = pytest.importorskip("transformers")
-    restore_checkpoint(project, "tiny", "34")
+    restore_checkpoint(project, "tiny", "32")
     folder = project.models / "tiny"
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
     model = transformers.AutoModelForCausalLM.from_pretrained(folder)
@@ -105,12 +105,12 @@ def test_a_checkpoint_of_a_model_that_was_never_published_becomes_it(project: Pr
     assert kept is None
     entry = find_entry(project, "tiny")
     assert entry.loadable and entry.lineage[-1].action == "build" and entry.conversation
-    assert entry.lineage[-1].steps == checkpoint.step == 51
+    assert entry.lineage[-1].steps == checkpoint.step == 48
 
 
 def test_a_deleted_checkpoint_is_gone(project: Project) -> None:
-    delete_checkpoint(project, "tiny", "51")
-    assert [entry.step for entry in list_checkpoints(project, "tiny")] == [34]
+    delete_checkpoint(project, "tiny", "48")
+    assert [entry.step for entry in list_checkpoints(project, "tiny")] == [32]
     assert not [path for path in (runs_of(project)[0].folder / "checkpoints").iterdir() if path.name.startswith(".")]
 
 

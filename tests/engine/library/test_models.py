@@ -238,7 +238,7 @@ def test_a_kept_replacement_shares_the_weights_and_survives_the_replaced_ones(pr
     assert kept is not None and kept.label.kind == "version"
     weights = kept.folder / "model.safetensors"
     assert weights.stat().st_ino == (project.models / "tiny" / "model.safetensors").stat().st_ino
-    restore_checkpoint(project, "tiny", "34")
+    restore_checkpoint(project, "tiny", "32")
     trash.restore(project, kept.id, new_name="before")
     assert sound(project, "before") and sound(project, "tiny")
     assert find_entry(project, "before").runs == 0
@@ -258,8 +258,8 @@ def test_every_change_is_refused_while_a_run_holds_the_model(project: Project, l
             lambda: rename(project, "tiny", "better"),
             lambda: clone(project, "tiny", "better"),
             lambda: trash.delete(project, "tiny"),
-            lambda: restore_checkpoint(project, "tiny", "34"),
-            lambda: delete_checkpoint(project, "tiny", "34"),
+            lambda: restore_checkpoint(project, "tiny", "32"),
+            lambda: delete_checkpoint(project, "tiny", "32"),
         ):
             with pytest.raises(BusyError) as caught:
                 work()

@@ -279,7 +279,7 @@ def test_amount_of_text_for_a_size(tmp_path: Path) -> None:
     assert finding.severity == "warning"
     assert "it will memorise" in finding.detail
     assert "large has 2" in report.recommendation[1]
-    assert "memorises" not in codes(check(tmp_path, "".join(pairs(900, start=n) for n in (0, 900)), size="nano"))
+    assert "memorises" not in codes(check(tmp_path, "".join(pairs(900, start=n) for n in (0, 900, 1800)), size="nano"))
     with pytest.raises(UsageError, match='no size "big"'):
         lint([tmp_path / "a.txt"], size="big")
 

@@ -50,7 +50,7 @@ def test_a_resume_is_bit_for_bit_in_both_parts(tiny_run: Make, stop_at: int) -> 
 
 
 def test_a_run_from_before_there_was_such_a_key_goes_on_without(tiny_run: Make) -> None:
-    tiny = tiny_run("train.epochs=4", "train.batch_size=2", text=corpus(30))
+    tiny = tiny_run("train.epochs=6", "train.batch_size=2", text=corpus(30))
     run = tiny.prepare()
     tiny.train(run, Recorder(at_step={2: [Command(command="stop", by="ann", value=143.0)]}))
     file = run / "job.toml"

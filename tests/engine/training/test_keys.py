@@ -117,7 +117,7 @@ def test_preset_classic_is_the_guides_numbers(tiny_run: Make) -> None:
 
 def test_sequence_length_auto_comes_from_the_documents(tiny_run: Make) -> None:
     train = plan(tiny_run, "train.sequence_length=auto").job["train"]
-    assert train["sequence_length"] == 256
+    assert train["sequence_length"] == 128
 
 
 def test_every_auto_has_a_value_and_a_reason(tiny_run: Make) -> None:

@@ -76,7 +76,7 @@ def test_muon_multiplies_as_the_run_does(
 
     monkeypatch.setattr(muon, "orthogonalise", watched)
     decoder, _ = make("muon")
-    recipe = Recipe(1, "muon", 0.01, 2, 1, 16, 0.1, 0.0, 0.0, 0.0, 1, 1.0)
+    recipe = Recipe(1, "muon", 0.01, 2, 1, 16, 0.1, 0.0, 0.0, 0.0, 0.0, 1, 1.0)
     optimizer = Optimizer.of(decoder, ARCHITECTURE, recipe, replace(PLACEMENT, precision=precision))
     losses = train(decoder, optimizer, 6, 0.01)
     assert set(asked) == {products} and losses[-1] < losses[0]

@@ -129,17 +129,17 @@ def test_rows_are_read_in_pieces_first_where_documents_are_longer_anyway() -> No
     assert recipe(replace(AUTO, length_warmup=0.3)).length_warmup == 0.3, "asked for, whatever the documents"
 
 
-def test_tokens_are_split_where_data_are_repeated() -> None:
-    assert recipe(epochs=3).bpe_dropout == recipe(epochs=16).bpe_dropout == 0.1
-    assert "seen 3 times" in recipe(epochs=3).why["train.bpe_dropout"]
+def test_tokens_are_split_where_data_are_seen_often() -> None:
+    assert recipe(epochs=6).bpe_dropout == recipe(epochs=16).bpe_dropout == 0.1
+    assert "seen 6 times" in recipe(epochs=6).why["train.bpe_dropout"]
     for change, reason in (
-        ({"epochs": 2}, "hardly repeated"),
+        ({"epochs": 5}, "6 times or more"),
         ({"continuing": True}, "goes on"),
         ({"grown": True}, "goes on"),
         ({"tokens_per_epoch": 60_000_000}, "memory"),
         ({"train": replace(AUTO, preset="classic")}, "classic"),
     ):
-        none = recipe(**{"epochs": 5} | change)  # type: ignore[arg-type]
+        none = recipe(**{"epochs": 10} | change)  # type: ignore[arg-type]
         assert none.bpe_dropout == 0 and reason in none.why["train.bpe_dropout"]
 
 
