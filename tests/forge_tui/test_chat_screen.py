@@ -200,14 +200,14 @@ async def test_another_model_or_checkpoint_is_chosen(
         await heard(pilot)
         await pilot.press("f2")
         await settle(pilot)
-        assert isinstance(app.screen, Choose) and "step 34" in screen_text(app)
+        assert isinstance(app.screen, Choose) and "step 32" in screen_text(app)
         await pilot.press("G", "enter")
         await settle(pilot)
-        assert speakers[0].closed and "step-00000034" in screen_text(app)
+        assert speakers[0].closed and "step-00000032" in screen_text(app)
         await ask(pilot, "b", settle)
-        assert speakers[1].folder.name == "step-00000034"
+        assert speakers[1].folder.name == "step-00000032"
         assert len(speakers[1].asked[0]) == 3, "the conversation goes on"
-        assert "step 34" in screen_text(app)
+        assert "step 32" in screen_text(app)
         await pilot.press("escape")
         await heard(pilot)
         await pilot.press("escape", "m")
@@ -413,11 +413,11 @@ async def test_while_a_run_trains_its_newest_checkpoint_answers_with_one_thread(
         async with app.run_test(size=(120, 40)) as pilot:
             await settle(pilot)
             await ask(pilot, "a", settle)
-            assert speakers[0].considerate and speakers[0].folder.name == "step-00000051"
-            assert "step 51 of the run in training" in screen_text(app)
+            assert speakers[0].considerate and speakers[0].folder.name == "step-00000048"
+            assert "step 48 of the run in training" in screen_text(app)
             speakers[0].answer("x")
             await heard(pilot)
-            shutil.copytree(run.folder / "checkpoints" / "step-00000051", newest)
+            shutil.copytree(run.folder / "checkpoints" / "step-00000048", newest)
             await ask(pilot, "b", settle)
             assert len(speakers) == 1 and speakers[0].folder == newest
             speakers[0].answer("x")

@@ -251,7 +251,7 @@ async def test_checkpoints_are_inspected_restored_and_deleted(
         await settle(pilot)
         assert isinstance(app.screen, CheckpointList)
         text = screen_text(app)
-        assert "51" in text and "34" in text and "best" in text
+        assert "48" in text and "32" in text and "best" in text
         await pilot.press("j", "i")
         await settle(pilot)
         await pilot.press("tab", "G")
@@ -259,12 +259,12 @@ async def test_checkpoints_are_inspected_restored_and_deleted(
         assert "every byte is as it was" in " ".join(screen_text(app).split())
         await pilot.press("shift+tab", "r", "y")
         await settle(pilot)
-        assert find_entry(models, "tiny").lineage[-1].steps == 34
+        assert find_entry(models, "tiny").lineage[-1].steps == 32
         await pilot.press("D")
         assert isinstance(app.screen, Confirm) and "cannot be undone" in screen_text(app)
         await pilot.press("y")
         await settle(pilot)
-        assert [entry.step for entry in list_checkpoints(models, "tiny")] == [51]
+        assert [entry.step for entry in list_checkpoints(models, "tiny")] == [48]
         await pilot.press("escape")
         await settle(pilot)
         assert isinstance(app.screen, ManagerScreen)
@@ -292,7 +292,7 @@ async def test_verify_shows_a_verdict_on_every_part(
         await pilot.press("v")
         await settle(pilot)
         assert isinstance(app.screen, Findings) and "nothing is damaged" in screen_text(app)
-        assert "weights" in screen_text(app) and "step-00000051" in screen_text(app)
+        assert "weights" in screen_text(app) and "step-00000048" in screen_text(app)
         await pilot.press("q")
         assert "every byte checked" in screen_text(app)
         weights = (models.models / "kid" / "model.safetensors").resolve()
@@ -401,7 +401,7 @@ async def test_talk_goes_to_the_chat(
         await settle(pilot)
         await pilot.press("j", "t")
         await settle(pilot)
-        assert app.current_mode == "chat" and "step-00000034" in screen_text(app).split("\n")[2]
+        assert app.current_mode == "chat" and "step-00000032" in screen_text(app).split("\n")[2]
 
 
 async def test_an_empty_project_says_what_to_do(make_app: MakeApp, settle: Settle, project: Project) -> None:

@@ -70,7 +70,7 @@ def test_show(shell: Shell) -> None:
     code, out, _ = shell("show", "TINY")
     assert code == 0 and "78,400 parameters" in out and "data/qa.txt" in out and "built: custom" in out
     found = listed(shell, "show", "tiny")
-    assert found["disk"]["checkpoints"] > 1_000_000 and [c["step"] for c in found["checkpoints"]] == [51, 34]
+    assert found["disk"]["checkpoints"] > 1_000_000 and [c["step"] for c in found["checkpoints"]] == [48, 32]
 
 
 def test_rename_clone_note_and_tag(shell: Shell, project: Project) -> None:
@@ -109,7 +109,7 @@ def test_the_trash_is_emptied_only_on_purpose(shell: Shell, project: Project) ->
 
 def test_verify_fails_when_something_is_damaged(shell: Shell, project: Project) -> None:
     code, out, _ = shell("verify")
-    assert code == 0 and "weights" in out and "step-00000051" in out
+    assert code == 0 and "weights" in out and "step-00000048" in out
     weights = (project.models / "tiny" / "model.safetensors").resolve()
     data = bytearray(weights.read_bytes())
     data[-1] ^= 1
@@ -120,17 +120,17 @@ def test_verify_fails_when_something_is_damaged(shell: Shell, project: Project) 
 
 
 def test_checkpoints(shell: Shell, project: Project) -> None:
-    assert "step-00000034" in shell("checkpoints", "tiny")[1]
-    assert [entry["step"] for entry in listed(shell, "checkpoints", "tiny")] == [51, 34]
-    code, out, _ = shell("checkpoints", "tiny", "show", "34")
+    assert "step-00000032" in shell("checkpoints", "tiny")[1]
+    assert [entry["step"] for entry in listed(shell, "checkpoints", "tiny")] == [48, 32]
+    code, out, _ = shell("checkpoints", "tiny", "show", "32")
     assert code == 0 and "every byte is as it was written" in out
-    assert listed(shell, "checkpoints", "tiny", "show", "best")["step"] == 51
-    code, _, err = shell("checkpoints", "tiny", "restore", "34")
-    assert code == 0 and "is its step 34 now" in err and "restore tiny-" in err
-    assert find_entry(project, "tiny").lineage[-1].steps == 34
-    assert shell("checkpoints", "tiny", "delete", "34")[0] == 2
-    assert shell("checkpoints", "tiny", "delete", "34", "--yes")[0] == 0
-    assert [entry.step for entry in list_checkpoints(project, "tiny")] == [51]
+    assert listed(shell, "checkpoints", "tiny", "show", "best")["step"] == 48
+    code, _, err = shell("checkpoints", "tiny", "restore", "32")
+    assert code == 0 and "is its step 32 now" in err and "restore tiny-" in err
+    assert find_entry(project, "tiny").lineage[-1].steps == 32
+    assert shell("checkpoints", "tiny", "delete", "32")[0] == 2
+    assert shell("checkpoints", "tiny", "delete", "32", "--yes")[0] == 0
+    assert [entry.step for entry in list_checkpoints(project, "tiny")] == [48]
     assert shell("checkpoints", "tiny", "restore")[0] == 2
 
 
@@ -159,7 +159,7 @@ def test_clean(shell: Shell, project: Project) -> None:
 @pytest.mark.parametrize(
     "arguments",
     [("rename", "tiny", "better"), ("clone", "tiny", "better"), ("delete", "tiny"),
-     ("checkpoints", "tiny", "restore", "34"), ("checkpoints", "tiny", "delete", "34", "--yes")],
+     ("checkpoints", "tiny", "restore", "32"), ("checkpoints", "tiny", "delete", "32", "--yes")],
 )  # fmt: skip
 def test_a_held_model_is_busy(shell: Shell, project: Project, arguments: tuple[str, ...]) -> None:
     with FileLock(project.runs("tiny") / MODEL_LOCK) as lock:
