@@ -64,7 +64,7 @@ def split_documents(
         key: Of the randomness.
 
     Returns:
-        They and nothing else, in memory: three bytes a token (five with a vocabulary above 65,536).
+        They and nothing else, in memory: three bytes a token, six for a moment (more with a vocabulary above 65,536).
     """
     tokens, kinds, lengths = [], [], []
     for number, (ids, whose, counts) in enumerate(_chunks(documents, which)):

@@ -263,7 +263,7 @@ class Tokenizer:
     @cached_property
     def merges(self) -> Merges:
         """What each token was merged from."""
-        return Merges.of(self._definition["model"], self.vocabulary)
+        return Merges.of(self._definition["model"], self.vocabulary, self._single.values())
 
     @cached_property
     def _token_bytes(self) -> list[bytes]:

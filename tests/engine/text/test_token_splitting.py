@@ -44,6 +44,7 @@ def test_merges_are_read_in_both_ways_that_files_have_them() -> None:
     for written in ([["a", "b"], ["ab", "a"]], ["a b", "ab a"]):
         merges = Merges.of({"vocab": vocabulary, "merges": written}, 5)
         assert merges.left.tolist() == [-1, -1, 0, 2, -1] and merges.right.tolist() == [-1, -1, 1, 0, -1]
+    assert Merges.of({"vocab": vocabulary, "merges": ["a b", "ab a"]}, 5, [2]).left.tolist() == [-1, -1, -1, 2, -1]
     assert (Merges.of({"type": "Unigram", "vocab": []}, 3).left == -1).all(), "no merges: nothing is split"
 
 
