@@ -90,7 +90,8 @@ class PlanningScreen(ForgeScreen):
 
     def _look(self) -> None:
         app = app_of(self)
-        if app.screen is self and app.project is not None and checks_of(app).poll():
+        # While the app ends there may be no screen at all when this comes.
+        if self.is_active and app.project is not None and checks_of(app).poll():
             self.plan()
 
     def plan(self) -> None:

@@ -14,6 +14,7 @@ from engine.project import Project
 from forge_tui.app import ForgeApp
 from forge_tui.screens import SCREENS
 from forge_tui.screens.confirm import Confirm
+from forge_tui.screens.planning import PlanningScreen
 from forge_tui.settings import Settings, keys_file, load_settings
 from forge_tui.terminal import Capabilities
 from forge_tui.themes import ABOUT, THEMES
@@ -51,6 +52,20 @@ async def test_numbers_switch_screens_and_escape_goes_back_but_never_out(
         for _ in range(8):
             await pilot.press("escape")
         assert app.is_running and app._exit is False
+
+
+async def test_a_timer_that_comes_while_the_app_ends_does_nothing(
+    project: Project, make_app: MakeApp, settle: Settle
+) -> None:
+    app = make_app(project, start="models")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        screen, stack = app.screen, app._screen_stack
+        assert isinstance(screen, PlanningScreen)
+        kept = stack[:]
+        stack.clear()
+        screen._look()
+        stack.extend(kept)
 
 
 @pytest.mark.parametrize("key", ["q", "ctrl+q"])
