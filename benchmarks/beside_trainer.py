@@ -6,8 +6,9 @@ Everybody trains in a process of its own, in turn: ours with Muon and with AdamW
 Trainer with its default AdamW in the environment of the shell, in fp32 and, where the processor is fast in it, in
 bfloat16 as well. Same vocabulary, rows, length and threads; ours takes the precision that a run would choose here, and
 with `--compile` its step is compiled, as `compile = "auto"` does in long runs. The speed is that of the median step,
-the table has the median of the runs, the factors are to the faster Trainer. Needs `pip install
-transformers accelerate`.
+the table has the median of the runs, the factors are to the faster Trainer.
+
+Needs `pip install transformers accelerate`.
 """
 
 from __future__ import annotations

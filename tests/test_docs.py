@@ -64,6 +64,7 @@ def test_the_documented_rules_of_the_recipe_are_its_own() -> None:
     assert f"of {SHORTEST} tokens first" in rows["`length_warmup`"]
     split = f"{recipe.BPE_DROPOUT} from scratch where data are seen {recipe.OFTEN} times or more"
     assert rows["`bpe_dropout`"].startswith(split)
+    assert f"at most {recipe.MOST_TOKENS_TO_SPLIT / 1e6:.0f} million tokens" in rows["`bpe_dropout`"]
     assert f"first {SPLIT_EPOCHS:.0%} of the epochs".replace("%", " %") in rows["`bpe_dropout`"]
     assert f"1 from scratch, {recipe.FINE_TUNE_PROMPT_WEIGHT} when" in rows["`prompt_weight`"]
     assert f"up to {HOLD:.0%}".replace("%", " %") in rows["the schedule"]

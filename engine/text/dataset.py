@@ -235,7 +235,7 @@ class Corpus:
         if split:
             documents = split_documents(documents, shuffled, self.tokenizer.merges, split, seed, epoch)
             shuffled = np.arange(len(shuffled), dtype=np.int32)
-        return self._packed(shuffled, sequence_length, prompt_weight, state_of("rows", seed, epoch), documents)
+        return self._packed(documents, shuffled, sequence_length, prompt_weight, state_of("rows", seed, epoch))
 
     @cached_property
     def _divisible(self) -> NDArray[np.int64]:
@@ -254,7 +254,7 @@ class Corpus:
 
     def validation_rows(self, sequence_length: int, prompt_weight: float = 1.0) -> EpochOrder:
         """The documents that are scored, always in the same order; no rows when validation is not possible."""
-        return self._packed(self.scored, sequence_length, prompt_weight, None)
+        return self._packed(self.documents, self.scored, sequence_length, prompt_weight, None)
 
     def _in_epoch(self, epoch: int, seed: int) -> NDArray[np.int32]:
         """Each training document as often as this epoch sees it.
@@ -271,14 +271,14 @@ class Corpus:
 
     def _packed(
         self,
+        documents: Documents,
         which: NDArray[Any],
         sequence_length: int,
         prompt_weight: float,
         shuffle: int | None,
-        documents: Documents | None = None,
     ) -> EpochOrder:
         return EpochOrder(
-            documents or self.documents,
+            documents,
             which.astype(np.int32),
             sequence_length,
             byte_lengths=self._byte_lengths,

@@ -45,6 +45,7 @@ def most_splits(counts: NDArray[np.int64], merges: Merges, share: float) -> floa
     """
     expected = np.zeros(len(merges.left))
     for _ in range(ROUNDS):
+        # Where there are no parts, -1 reads some other token's, which is not used.
         of_parts = expected[merges.left] + expected[merges.right]
         expected = np.where(merges.left >= 0, share * (1 + of_parts), 0.0)
     total = float((counts * expected).sum())

@@ -70,7 +70,7 @@ def _to_learn_from(project: Project, job: Job, size: int) -> Iterator[Document]:
     from engine.text.split import hold_out, text_hash
     from engine.text.tokenizer import SAMPLE_BYTES
 
-    if size > SAMPLE_BYTES:
+    if size > SAMPLE_BYTES or not job.data.validation:
         return documents_of(project, job)
     hashes, lengths = array("Q"), array("i")
     for document in documents_of(project, job):

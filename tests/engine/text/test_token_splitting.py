@@ -48,59 +48,52 @@ def test_merges_are_read_in_both_ways_that_files_have_them() -> None:
     assert (Merges.of({"type": "Unigram", "vocab": []}, 3).left == -1).all(), "no merges: nothing is split"
 
 
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
+    return corpus(tmp_path_factory.mktemp("corpus"), pairs(60))
+
+
 @given(st.floats(0.01, 1, exclude_max=True), st.integers(0, 10**6))
 @settings(max_examples=20)
-def test_the_text_and_the_kinds_stay(share: float, key: int) -> None:
-    source = TestShared.source()
+def test_the_text_and_the_kinds_stay(source: Corpus, share: float, key: int) -> None:
     found, plain = split(source, share, key), split(source, 0.0, key)
     assert texts(found) == texts(plain)
-    for documents, kind in ((found, TokenKind.TEMPLATE), (plain, TokenKind.TEMPLATE)):
-        (file,) = documents.files
-        assert int((file.kinds == kind).sum()) == int((plain.files[0].kinds == kind).sum())
-    assert found.tokens.sum() == len(found.files[0].tokens) == len(found.files[0].kinds)
+    sizes = np.array(tokenizer().byte_lengths)
+    (after,), (before,) = found.files, plain.files
+    for kind in TokenKind:
+        assert sizes[after.tokens[after.kinds == kind]].sum() == sizes[before.tokens[before.kinds == kind]].sum()
+    assert (after.kinds == TokenKind.TEMPLATE).sum() == (before.kinds == TokenKind.TEMPLATE).sum()
+    assert found.tokens.sum() == len(after.tokens) == len(after.kinds)
 
 
-class TestShared:
-    _corpus: Corpus | None = None
+def test_every_key_splits_differently_and_the_same_key_equally(source: Corpus) -> None:
+    first, again, other = (split(source, 0.2, 7, epoch).files[0].tokens.tolist() for epoch in (1, 1, 2))
+    assert first == again != other
 
-    @classmethod
-    def source(cls) -> Corpus:
-        if cls._corpus is None:
-            import tempfile
 
-            cls._corpus = corpus(Path(tempfile.mkdtemp()), pairs(60))
-        return cls._corpus
+def test_about_the_share_is_split(source: Corpus) -> None:
+    merges = source.tokenizer.merges
+    counts = counted(source.documents, source.trained, merges)
+    assert 0.15 < counts.sum() / source.train_tokens < 1
+    before = int(source.documents.tokens.sum())
+    for share in (0.05, 0.3, 0.6):
+        added = [int(split(source, share, key).tokens.sum()) - before for key in range(30)]
+        most = most_splits(counts, merges, share)
+        assert share * counts.sum() * 0.8 < np.mean(added) < max(added) < most < 2.2 * np.mean(added)
 
-    def test_every_key_splits_differently_and_the_same_key_equally(self) -> None:
-        source = self.source()
-        first, again, other = (split(source, 0.2, 7, epoch).files[0].tokens.tolist() for epoch in (1, 1, 2))
-        assert first == again != other
 
-    def test_about_the_share_is_split(self) -> None:
-        source = self.source()
-        merges = source.tokenizer.merges
-        counts = counted(source.documents, source.trained, merges)
-        assert 0.15 < counts.sum() / source.train_tokens < 1
-        before = int(source.documents.tokens.sum())
-        for share in (0.05, 0.3, 0.6):
-            added = [int(split(source, share, key).tokens.sum()) - before for key in range(30)]
-            most = most_splits(counts, merges, share)
-            assert share * counts.sum() * 0.8 < np.mean(added) < max(added) < most < 2.2 * np.mean(added)
+def test_all_that_can_be_split_falls_into_pieces(source: Corpus) -> None:
+    merges = source.tokenizer.merges
+    (file,) = split(source, 1.0, 0).files
+    depth = merges.left[file.tokens]
+    assert len(file.tokens) > 1.5 * source.train_tokens and (depth >= 0).mean() < 0.2
 
-    def test_all_that_can_be_split_falls_into_pieces(self) -> None:
-        source = self.source()
-        merges = source.tokenizer.merges
-        (file,) = split(source, 1.0, 0).files
-        depth = merges.left[file.tokens]
-        whole_text = sum(int(number) for number in source.documents.tokens)
-        assert len(file.tokens) > 1.5 * whole_text and (depth >= 0).mean() < 0.2
 
-    def test_a_document_that_comes_twice_is_split_twice(self) -> None:
-        source = self.source()
-        twice = split_documents(source.documents, np.array([3, 3]), source.tokenizer.merges, 0.5, 0)
-        (file,) = twice.files
-        halves = np.split(file.tokens, [int(twice.tokens[0])])
-        assert halves[0].tolist() != halves[1].tolist() and texts(twice)[0] == texts(twice)[1]
+def test_a_document_that_comes_twice_is_split_twice(source: Corpus) -> None:
+    twice = split_documents(source.documents, np.array([3, 3]), source.tokenizer.merges, 0.5, 0)
+    (file,) = twice.files
+    halves = np.split(file.tokens, [int(twice.tokens[0])])
+    assert halves[0].tolist() != halves[1].tolist() and texts(twice)[0] == texts(twice)[1]
 
 
 def test_chunks_make_no_difference_to_what_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,13 +9,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
-from engine.events import Event
+from engine.events import Event, Step
 from engine.job import Job
 from engine.job_file import parse_job
 from engine.project import Project
 from engine.runs.control import Command
 from engine.runs.launch import prepare, read_request
+from engine.training.checkpoint import found, same_tensors
 from engine.training.prepare import Prepared, prepare_run
 from engine.training.trainer import train_run
 
@@ -120,3 +122,22 @@ def tiny_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., T
         return TinyRun(Project(root), parse_job(JOB, overrides=overrides))
 
     return make
+
+
+def ends_as_undisturbed(make: Callable[..., TinyRun], *overrides: str, text: str, stop_at: int) -> bool:
+    """Whether a run stopped after step `stop_at` (from the end, if negative) and resumed ends with the same weights."""
+    whole, cut = (make(*overrides, text=text, name=name) for name in ("whole", "cut"))
+    run, expected = cut.prepare(), whole.prepare()
+    _, told = whole.train(expected)
+    stop_at %= told.of(Step)[-1].step  # type: ignore[attr-defined]
+    stop = Recorder(at_step={stop_at: [Command(command="stop", by="ann", value=143.0)]})
+    assert cut.train(run, stop)[0] == 143
+    assert cut.train(run)[0] == 0
+    weights = [load_file(found(folder / "checkpoints")[0] / "model.safetensors") for folder in (expected, run)]
+    return same_tensors(*weights)
+
+
+def forget_key(run: Path, key: str) -> None:
+    """The job of a run as it was written when there was no such key."""
+    lines = (run / "job.toml").read_text().splitlines(keepends=True)
+    (run / "job.toml").write_text("".join(line for line in lines if key not in line))

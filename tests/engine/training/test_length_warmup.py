@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from safetensors.torch import load_file
 
 from engine.events import Log, Step
 from engine.runs.control import Command
 from engine.training import rehearsal
-from engine.training.checkpoint import found, same_tensors
 from engine.training.course import Course
 from engine.training.length_warmup import SHORTEST, LengthWarmup
 from engine.training.recipe import Recipe
 from engine.training.rehearsal import _between
 
-from .conftest import Recorder, TinyRun, corpus
+from .conftest import Recorder, TinyRun, corpus, ends_as_undisturbed, forget_key
 
 Make = Callable[..., TinyRun]
 PROSE = "\n".join(f"In the year {year} the miller of the village had {year % 17} sacks." for year in range(900))
@@ -82,14 +79,7 @@ def test_rows_are_longer_in_the_end_and_it_is_said(tiny_run: Make) -> None:
 
 @pytest.mark.parametrize("stop_at", [3, 11])
 def test_a_resume_within_it_is_bit_for_bit(tiny_run: Make, stop_at: int) -> None:
-    whole, cut = (tiny_run(*SETTINGS, text=corpus(30), name=name) for name in ("whole", "cut"))
-    run, expected = cut.prepare(), whole.prepare()
-    whole.train(expected)
-    code, _ = cut.train(run, Recorder(at_step={stop_at: [Command(command="stop", by="ann", value=143.0)]}))
-    assert code == 143
-    assert cut.train(run)[0] == 0
-    weights = [load_file(found(folder / "checkpoints")[0] / "model.safetensors") for folder in (expected, run)]
-    assert same_tensors(*weights)
+    assert ends_as_undisturbed(tiny_run, *SETTINGS, text=corpus(30), stop_at=stop_at)
 
 
 def test_a_run_from_before_there_was_such_a_key_goes_on_with_whole_rows(tiny_run: Make) -> None:
@@ -98,14 +88,9 @@ def test_a_run_from_before_there_was_such_a_key_goes_on_with_whole_rows(tiny_run
     tiny.train(run, Recorder(at_step={2: [Command(command="stop", by="ann", value=143.0)]}))
     stored = tomllib.loads((run / "job.toml").read_text())["train"]["length_warmup"]
     assert stored > 0
-    _drop_key(run / "job.toml")
+    forget_key(run, "length_warmup")
     again = tiny.settle(run)
     assert again.recipe.length_warmup == 0 and again.course.length(0) == 256
-
-
-def _drop_key(file: Path) -> None:
-    lines = file.read_text().splitlines(keepends=True)
-    file.write_text("".join(line for line in lines if "length_warmup" not in line))
 
 
 def test_the_time_of_a_step_lies_between_those_of_its_lengths() -> None:
