@@ -23,6 +23,8 @@ PARTS: dict[str, tuple[str, ...]] = {
     "no averaging": ("train.average=0",),
     "weight decay 0.1": ("train.weight_decay=0.1",),
     "AdamW, at its own rate": ("train.optimizer=adamw",),
+    "tokens whole": ("train.bpe_dropout=0",),
+    "rows whole from the start": ("train.length_warmup=0",),
     "warm-up of 2 %": ("train.warmup=0.02",),
     "4,096 tokens a step": ("train.batch_size=16", "train.gradient_accumulation=1"),
     "half the rate": ("train.optimizer=muon", "train.learning_rate=0.005"),
@@ -32,7 +34,8 @@ PARTS: dict[str, tuple[str, ...]] = {
 }
 """Name of a row and what it sets, on text so short that a step has 1,024 tokens.
 
-"classic" is AdamW at 1e-4 as the training guide has it, with our batch.
+Whole tokens matter where there are six epochs and more, whole rows where there are two or fewer. "classic" is AdamW at
+1e-4 as the training guide has it, with our batch.
 """
 
 

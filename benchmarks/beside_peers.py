@@ -1,19 +1,21 @@
-"""Tokens a second and peak memory of a training step, beside a plain Hugging Face Trainer with the same Qwen3 shapes.
+"""Tokens a second and peak memory of a training step, beside a plain Hugging Face Trainer and LitGPT of equal shapes.
 
-    python benchmarks/beside_trainer.py [--sizes nano micro tiny small] [--runs 3] [--seconds 15] [--compile]
+    python benchmarks/beside_peers.py [--sizes nano micro tiny small] [--runs 3] [--seconds 15] [--compile]
 
 Everybody trains in a process of its own, in turn: ours with Muon and with AdamW in the environment of a worker, the
 Trainer with its default AdamW in the environment of the shell, in fp32 and, where the processor is fast in it, in
-bfloat16 as well. Same vocabulary, rows, length and threads; ours takes the precision that a run would choose here, and
-with `--compile` its step is compiled, as `compile = "auto"` does in long runs. The speed is that of the median step,
-the table has the median of the runs, the factors are to the faster Trainer.
+bfloat16 as well; LitGPT, where it is installed, in the faster of the two, compiled, as it always is. Same vocabulary,
+rows, length and threads; ours takes the precision that a run would choose here, and with `--compile` its step is
+compiled, as `compile = "auto"` does in long runs. The speed is that of the median step, the table has the median of the
+runs, the factors are to the fastest of the others.
 
-Needs `pip install transformers accelerate`.
+Needs `pip install transformers accelerate`, and `pip install litgpt` for LitGPT.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import os
 import resource
@@ -22,10 +24,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import peers
 import torch
+from litgpt_steps import litgpt_steps
 from throughput import ROWS, SEQUENCE_LENGTH, VOCABULARY, placement_of, training_step
 
 from engine.model.architecture import Architecture
@@ -35,11 +39,30 @@ from engine.sizes import SIZES
 from engine.training.optimizer import Rule
 
 OURS: dict[str, Rule] = {"ours, Muon": "muon", "ours, AdamW": "adamw"}
-PEERS = {"Trainer, fp32": False} | ({"Trainer, bf16": True} if cpu_does_bf16() else {})
-"""Whether it trains in bfloat16."""
-KINDS = (*OURS, *PEERS)
 SKIPPED = 3
-"""Steps that are not counted: allocations, caches."""
+"""Steps that are not counted: allocations, caches, compiling."""
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Somebody else's training."""
+
+    trainer: Literal["Trainer", "LitGPT"]
+    bf16: bool
+
+    def times(self, size: str, seconds: float) -> list[float]:
+        """Seconds of each step."""
+        if self.trainer == "Trainer":
+            return _trainer(size, seconds, self.bf16)
+        return litgpt_steps(size, seconds, bf16=self.bf16, least=SKIPPED + 3, compiling=SKIPPED)
+
+
+PEERS = {"Trainer, fp32": Peer("Trainer", bf16=False)}
+if cpu_does_bf16():
+    PEERS["Trainer, bf16"] = Peer("Trainer", bf16=True)
+if importlib.util.find_spec("litgpt"):
+    PEERS["LitGPT"] = Peer("LitGPT", bf16=cpu_does_bf16())
+KINDS = (*OURS, *PEERS)
 
 
 def main() -> int:
@@ -87,7 +110,7 @@ def _run(kind: str, size: str, seconds: float, *, compiled: bool) -> tuple[float
 def _measured(kind: str, size: str, seconds: float, *, compiled: bool) -> tuple[float, float]:
     """Tokens a second of the median step, and the most memory that the process has had in megabytes."""
     if kind in PEERS:
-        times = _trainer(size, seconds, PEERS[kind])
+        times = PEERS[kind].times(size, seconds)
     else:
         times = _ours(size, OURS[kind], seconds, compiled=compiled)
     step = statistics.median(times[SKIPPED:])
