@@ -1,4 +1,4 @@
-"""The real command on a job, timed: what the comparisons of recipes and of trainers share."""
+"""The real commands, timed and judged: what the comparisons of recipes and of trainers share."""
 
 from __future__ import annotations
 
@@ -20,3 +20,12 @@ def run_batch(root: Path, job: str, settings: Iterable[str] = ()) -> tuple[list[
     started = time.monotonic()
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
     return [json.loads(line) for line in done.stdout.splitlines()], time.monotonic() - started
+
+
+def bits_per_byte(root: Path, model: str, texts: Iterable[Path]) -> float:
+    """What `forge-tui eval` says of a model in a folder and these texts."""
+    command = [sys.executable, "-m", "forge_tui", "eval", model, "--json"]
+    for text in texts:
+        command += ["--data", str(text.resolve())]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
+    return float(json.loads(done.stdout)["bits_per_byte"])

@@ -68,7 +68,7 @@ class CourseStage:
     pieces: LengthWarmup = field(init=False)
 
     def __post_init__(self) -> None:
-        rows = self.corpus.rows(0, sequence_length=self.sequence_length, seed=self.seed, split=self.split)
+        rows = self._rows(self.split)
         self.steps_per_epoch = max(1, math.ceil(rows / self.rows_per_step))
         self.schedule = Schedule(self.learning_rate, self.steps, max(1, round(self.warmup * self.steps)))
         self.pieces = LengthWarmup(self.sequence_length, self.steps, self.length_warmup)
@@ -88,6 +88,15 @@ class CourseStage:
     def split_epochs(self) -> int:
         """Epochs, from the first one on, whose tokens are split; the rest reads text as it will be read later."""
         return round(SPLIT_EPOCHS * self.passes) if self.split else 0
+
+    @property
+    def tokens(self) -> float:
+        """Tokens that are read from start to end, about: a split one counts as its parts."""
+        longer = self._rows(self.split) / max(1, self._rows(0.0)) - 1
+        return self.corpus.train_tokens * (self.passes + longer * self.split_epochs)
+
+    def _rows(self, split: float) -> int:
+        return self.corpus.rows(0, sequence_length=self.sequence_length, seed=self.seed, split=split)
 
     def order(self, epoch: int) -> EpochOrder:
         """The packed rows of an epoch; the last one asked for is kept."""

@@ -34,7 +34,7 @@ def expected_seconds(facts: Facts, recipe: Recipe, placement: Placement, course:
         flops = machine_flops(placement.threads, placement.precision)
     if not flops:
         return None
-    tokens = sum(stage.corpus.train_tokens * stage.passes for stage in course.stages)
+    tokens = sum(stage.tokens for stage in course.stages)
     recompute = recipe.activation_checkpointing
     length = course.mean_length()
     return tokens / tokens_per_second(facts.dims, facts.vocabulary, length, flops, recompute=recompute)

@@ -22,6 +22,8 @@ def test_the_last_epochs_read_the_tokens_as_they_are(tiny_run: Make) -> None:
     assert stage.split_epochs == 3
     assert min(tokens[:3]) > tokens[3] == stage.corpus.train_tokens
     assert len(set(tokens[:3])) > 1
+    assert stage.tokens == pytest.approx(sum(tokens), rel=0.03), "the expected time knows that split text is longer"
+    assert stage.tokens > 1.04 * 4 * stage.corpus.train_tokens
 
 
 def test_steps_are_no_larger_than_asked_for(tiny_run: Make) -> None:
