@@ -347,15 +347,19 @@ def training_texts(documents: Iterable[Document], text_bytes: int = 0) -> Iterat
 def suggest_vocabulary(text_bytes: int) -> tuple[int, str]:
     """How many tokens suit a corpus of this size, and why.
 
-    4096 * megabytes^0.5 up to 8192, and 2048 * megabytes^0.35 where that is more (from 52 MB on), to the nearest power
-    of two from 512 to 32768. More tokens make text shorter and the model larger, at the price of more logits. Measured
-    at size nano on chapters that neither tokenizer nor model had seen, bits per byte: 2.4 MB once, 2048 tokens 1.436,
-    4096 1.392, 8192 1.364, 16384 1.350 in a quarter more time; the same three times, 4096 1.252, 8192 1.233; 200 kB ten
-    times, 1024 1.748, 2048 1.752. The upper part fits GPT-BERT (8192 at 10 M words, 16384 at 100 M words).
+    4096 a megabyte up to 8192, and 2048 * megabytes^0.35 where that is more (from 52 MB on), to the nearest power of
+    two from 512 to 32768. More tokens make text shorter and the model larger, at the price of more logits, and a token
+    of little text is rarely seen. Measured at size nano, bits per byte of text that neither tokenizer nor model had
+    seen: 2.4 MB of the Bible once, 2048 tokens 1.436, 4096 1.392, 8192 1.364, 16384 1.350 in a quarter more time; three
+    times, 4096 1.252, 8192 1.233; 2.4 MB of program text once, 1024 1.784, 4096 1.703, 8192 1.684; 600 kB of the
+    Bible 16 times, 1024 1.475, 2048 1.465, 4096 1.470; 200 kB of it, 512 1.718, 2048 1.714; 200 kB of program text, 512
+    2.111, 2048 2.222; 150 kB of short dialogues, 512 2.464, 2048 2.540, 4096 2.616; starter data, 165 kB 12 times, 512
+    1.716, 1024 1.701, 2048 1.727, 354 kB 10 times, 1024 1.650, 2048 1.604. The upper part fits GPT-BERT (8192 at 10 M
+    words, 16384 at 100 M words).
     """
     megabytes = text_bytes / 1e6
-    if text_bytes < 50_000:
-        return 512, f"{text_bytes / 1000:.0f} kB of text: the smallest vocabulary, so that every token is seen often"
-    ideal = max(min(8192.0, 4096 * math.sqrt(megabytes)), 2048 * megabytes**0.35)
-    value = min(32768, max(512, 2 ** round(math.log2(ideal))))
+    ideal = max(512.0, min(4096 * megabytes, max(8192.0, 2048 * megabytes**0.35)))
+    value = min(32768, 2 ** round(math.log2(ideal)))
+    if value == 512:
+        return value, f"{text_bytes / 1000:.0f} kB of text: the smallest vocabulary, so that every token is seen often"
     return value, f"{megabytes:.3g} MB of text: about {ideal:.0f} tokens suit so much, to a power of two"
