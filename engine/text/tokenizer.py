@@ -354,8 +354,8 @@ def suggest_vocabulary(text_bytes: int) -> tuple[int, str]:
     times, 4096 1.252, 8192 1.233; 2.4 MB of program text once, 1024 1.784, 4096 1.703, 8192 1.684; 600 kB of the
     Bible 16 times, 1024 1.475, 2048 1.465, 4096 1.470; 200 kB of it, 512 1.718, 2048 1.714; 200 kB of program text, 512
     2.111, 2048 2.222; 150 kB of short dialogues, 512 2.464, 2048 2.540, 4096 2.616; starter data, 165 kB 12 times, 512
-    1.716, 1024 1.701, 2048 1.727, 354 kB 10 times, 1024 1.650, 2048 1.604. The upper part fits GPT-BERT (8192 at 10 M
-    words, 16384 at 100 M words).
+    1.716, 2048 1.727 (a fifth of the tokens split, 512 1.723, 1024 1.701), 354 kB 10 times, 1024 1.650, 2048 1.604. The
+    upper part fits GPT-BERT (8192 at 10 M words, 16384 at 100 M words).
     """
     megabytes = text_bytes / 1e6
     ideal = max(512.0, min(4096 * megabytes, max(8192.0, 2048 * megabytes**0.35)))
