@@ -54,7 +54,7 @@ class Peer:
         """Seconds of each step."""
         if self.trainer == "Trainer":
             return _trainer(size, seconds, self.bf16)
-        return litgpt_steps(size, seconds, bf16=self.bf16, least=SKIPPED + 3, compiling=SKIPPED)
+        return litgpt_steps(size, seconds, bf16=self.bf16, skipped=SKIPPED)
 
 
 PEERS = {"Trainer, fp32": Peer("Trainer", bf16=False)}

@@ -1,7 +1,7 @@
 """LitGPT's own pre-training command on tokens drawn at random, timed between the batches that it asks for.
 
 Needs `pip install litgpt`. Its Config is given the very shapes of ours; everything else is as `litgpt pretrain` has it:
-torch.compile of the model, AdamW, clipping. (Of Qwen3 it differs by nothing that costs time.)
+torch.compile of the model, AdamW, clipping.
 """
 
 from __future__ import annotations
@@ -25,15 +25,14 @@ class _EnoughError(Exception):
     """Ends the training: it has no limit of time."""
 
 
-def litgpt_steps(size: str, seconds: float, *, bf16: bool, least: int, compiling: int) -> list[float]:
+def litgpt_steps(size: str, seconds: float, *, bf16: bool, skipped: int) -> list[float]:
     """Seconds of each training step.
 
     Args:
         size: One of ours.
-        seconds: For which it is trained, the first steps apart.
+        seconds: For which it is trained after the skipped steps; three more are made in any case.
         bf16: "bf16-mixed", its default, or "32-true".
-        least: Steps that are timed in any case.
-        compiling: Steps at the beginning whose time does not count towards `seconds`.
+        skipped: Steps at the beginning, in which it compiles.
     """
     from litgpt import pretrain
     from litgpt.args import EvalArgs, TrainArgs
@@ -53,7 +52,7 @@ def litgpt_steps(size: str, seconds: float, *, bf16: bool, least: int, compiling
         def __iter__(self) -> Iterator[Any]:
             for batch in super().__iter__():
                 asked.append(time.monotonic())
-                if len(asked) > max(least, compiling + 1) and asked[-1] - asked[compiling] > seconds:
+                if len(asked) > skipped + 3 and asked[-1] - asked[skipped] > seconds:
                     raise _EnoughError
                 yield batch
 

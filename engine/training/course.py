@@ -92,6 +92,8 @@ class CourseStage:
     @property
     def tokens(self) -> float:
         """Tokens that are read from start to end, about: a split one counts as its parts."""
+        if not self.split_epochs:
+            return self.corpus.train_tokens * self.passes
         longer = self._rows(self.split) / max(1, self._rows(0.0)) - 1
         return self.corpus.train_tokens * (self.passes + longer * self.split_epochs)
 
